@@ -1,0 +1,40 @@
+# Two commands do everything on a fresh machine: `make refresh` and `make test`. Python 3.11 or later, pip, venv, make and git suffice.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: setup refresh test dev lint bench clean
+
+setup: $(READY)
+
+# The lock file pins every version by hash. Bytecode is compiled once here: without it every start would compile it again.
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Rollin needs Python 3.11 or later: make PYTHON=/path/to/python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q -j 0 ingest dbt_project expectations orchestration
+	touch $@
+
+refresh: $(READY)
+	$(BIN)/rollin refresh --sample
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+dev: $(READY)
+	$(BIN)/rollin dev --sample
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/sqlfluff lint --processes 2 dbt_project/models dbt_project/tests
+	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks.night
+
+clean:
+	rm -rf $(VENV) var dbt_project/target dbt_project/logs
