@@ -1,0 +1,18 @@
+"""Cleaning of ``usage``: counts per period. A month is known by its first day, whichever of its days is delivered."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from ingest.clean.engine import Context, TableRules
+
+
+def _period(context: Context) -> pl.Expr:
+    return pl.when(pl.col("grain") == "month").then(pl.col("period").dt.month_start()).otherwise(pl.col("period"))
+
+
+def _derive(frame: pl.LazyFrame, context: Context) -> pl.LazyFrame:
+    return frame.with_columns(_period(context).alias("period"))
+
+
+RULES = TableRules(derive=_derive, day=_period)
