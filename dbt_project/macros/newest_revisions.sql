@@ -1,0 +1,18 @@
+{#-
+The revision rule: within a Land the newest delivery of a key wins; where that newest word is a retraction, nothing is left.
+`key` lists the columns or expressions of the key (NULL is a value like any other). delivery_id sorts by the instant of receipt.
+-#}
+{% macro newest_revisions(relation, key, retractable=false) -%}
+    select *
+    from (
+        select *
+        from {{ relation }}
+        qualify row_number() over (
+            partition by land_code, {{ key | join(', ') }}
+            order by delivery_id desc, source desc
+        ) = 1
+    ) as newest
+    {%- if retractable %}
+    where not is_retracted
+    {%- endif %}
+{%- endmacro %}

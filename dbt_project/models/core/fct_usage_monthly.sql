@@ -1,0 +1,111 @@
+-- Keeps to the SQL that DuckDB and Spark share. A row of usage without any count reports nothing.
+with reports as (
+    select
+        counts.land_code,
+        counts.authority_id,
+        counts.service_id,
+        cast(date_trunc('month', counts.period) as date) as month,
+        counts.channel,
+        counts.account,
+        counts.grain,
+        counts.started,
+        counts.submitted,
+        counts.completed,
+        run.as_of
+    from {{ ref('stg_usage') }} as counts
+    cross join {{ ref('stg_run') }} as run
+    where
+        not counts.is_test
+        and counts.period <= run.as_of
+        and coalesce(counts.submitted, counts.completed, counts.started) is not null
+),
+
+months as (
+    select
+        land_code,
+        authority_id,
+        service_id,
+        month,
+        channel,
+        account,
+        grain,
+        cast(sum(started) as bigint) as started,
+        cast(sum(submitted) as bigint) as submitted,
+        cast(sum(completed) as bigint) as completed,
+        -- a monthly count speaks for every day of its month that has passed; daily rows for their own day
+        cast(
+            case
+                when grain = 'month'
+                    then {{ days_between('month', 'least(last_day(month), max(as_of))') }} + 1
+                else count(*)
+            end as bigint
+        ) as days_reported
+    from reports
+    group by land_code, authority_id, service_id, month, channel, account, grain
+),
+
+reported as (
+    select *
+    from months
+    qualify row_number() over (
+        partition by land_code, authority_id, service_id, month, channel, account
+        order by case when grain = 'month' then 0 else 1 end
+    ) = 1
+),
+
+online as (
+    select distinct
+        authority_id,
+        service_id,
+        month
+    from reported
+    where channel = 'online'
+)
+
+select
+    reported.land_code,
+    reported.authority_id,
+    reported.service_id,
+    reported.month,
+    reported.channel,
+    reported.account,
+    reported.grain,
+    reported.started,
+    reported.submitted,
+    reported.completed,
+    reported.days_reported,
+    coalesce(live.live_days, 0) as live_days,
+    case
+        when reported.days_reported >= coalesce(live.live_days, 0) then 'reported'
+        else 'partial'
+    end as reporting_status
+from reported
+left join {{ ref('int_live_month') }} as live
+    on
+        reported.authority_id = live.authority_id
+        and reported.service_id = live.service_id
+        and reported.month = live.month
+
+union all
+
+select
+    live.land_code,
+    live.authority_id,
+    live.service_id,
+    live.month,
+    'online' as channel,
+    cast(null as string) as account,
+    cast(null as string) as grain,
+    cast(null as bigint) as started,
+    cast(null as bigint) as submitted,
+    cast(null as bigint) as completed,
+    cast(0 as bigint) as days_reported,
+    live.live_days,
+    'missing' as reporting_status
+from {{ ref('int_live_month') }} as live
+left join online
+    on
+        live.authority_id = online.authority_id
+        and live.service_id = online.service_id
+        and live.month = online.month
+where online.authority_id is null

@@ -1,0 +1,122 @@
+-- One-off cost, invoiced or reversed, gross. Entries with the same dimensions are summed, then shared equally among the begun
+-- connections that match every dimension they state; a federal entry (land_code 00) states no Land. What matches no connection
+-- keeps one row without a connection: the unallocated rest stays visible.
+with entries as (
+    select
+        land_code,
+        authority_id,
+        service_id,
+        wave,
+        call_off,
+        payer,
+        behaviour,
+        sum(gross_eur) as gross_eur
+    from {{ ref('fct_cost') }}
+    where
+        not recurring
+        and entry_status in ('invoiced', 'reversal')
+    group by land_code, authority_id, service_id, wave, call_off, payer, behaviour
+),
+
+connections as (
+    select *
+    from {{ ref('int_connection') }}
+    where is_begun
+),
+
+-- two joins, so that the many entries that name their authority are matched by it and only the few others by conditions
+matches as (
+    select
+        entries.*,
+        connections.land_code as connection_land_code,
+        connections.authority_id as connection_authority_id,
+        connections.service_id as connection_service_id,
+        connections.wave as connection_wave,
+        connections.is_completed
+    from entries
+    inner join connections on entries.authority_id = connections.authority_id
+    where
+        (entries.land_code = '00' or entries.land_code = connections.land_code)
+        and coalesce(entries.service_id = connections.service_id, entries.service_id is null)
+        and coalesce(entries.wave = connections.wave, entries.wave is null)
+        and coalesce(entries.call_off = connections.call_off, entries.call_off is null)
+
+    union all
+
+    select
+        entries.*,
+        connections.land_code as connection_land_code,
+        connections.authority_id as connection_authority_id,
+        connections.service_id as connection_service_id,
+        connections.wave as connection_wave,
+        connections.is_completed
+    from entries
+    inner join connections
+        on
+            (entries.land_code = '00' or entries.land_code = connections.land_code)
+            and coalesce(entries.service_id = connections.service_id, entries.service_id is null)
+            and coalesce(entries.wave = connections.wave, entries.wave is null)
+            and coalesce(entries.call_off = connections.call_off, entries.call_off is null)
+    where entries.authority_id is null
+),
+
+counted as (
+    select
+        *,
+        count(*) over (
+            partition by land_code, authority_id, service_id, wave, call_off, payer, behaviour
+        ) as sharing_connections
+    from matches
+),
+
+unmatched as (
+    select entries.*
+    from entries
+    where not exists (
+        select 1
+        from matches
+        where
+            entries.land_code = matches.land_code
+            and entries.authority_id is not distinct from matches.authority_id
+            and entries.service_id is not distinct from matches.service_id
+            and entries.wave is not distinct from matches.wave
+            and entries.call_off is not distinct from matches.call_off
+    )
+)
+
+-- a share is rounded once, to ten decimals, and kept exact from there: sums do not depend on their order
+select
+    land_code as entry_land_code,
+    authority_id as entry_authority_id,
+    service_id as entry_service_id,
+    wave as entry_wave,
+    call_off as entry_call_off,
+    payer,
+    behaviour,
+    connection_land_code as land_code,
+    connection_authority_id as authority_id,
+    connection_service_id as service_id,
+    connection_wave as wave,
+    is_completed,
+    sharing_connections,
+    cast(gross_eur / sharing_connections as decimal(38, 10)) as share_eur
+from counted
+
+union all
+
+select
+    land_code as entry_land_code,
+    authority_id as entry_authority_id,
+    service_id as entry_service_id,
+    wave as entry_wave,
+    call_off as entry_call_off,
+    payer,
+    behaviour,
+    null as land_code,
+    null as authority_id,
+    null as service_id,
+    null as wave,
+    null as is_completed,
+    0 as sharing_connections,
+    cast(gross_eur as decimal(38, 10)) as share_eur
+from unmatched

@@ -1,0 +1,143 @@
+-- Of the authorities competent on a day: how many are in each phase, and how many have ever come as far.
+with competent as (
+    select
+        land_code,
+        authority_id,
+        service_id,
+        valid_from,
+        valid_to
+    from {{ ref('int_authority_step') }}
+),
+
+-- the first day on which a phase of the roll-out, or one beyond it, was reached; suspended and withdrawn lie on no way forward
+reached as (
+    select
+        events.authority_id,
+        events.service_id,
+        phases.phase,
+        min(events.effective_on) as valid_from,
+        cast(null as date) as valid_to
+    from {{ ref('int_connection_event') }} as events
+    inner join {{ ref('phase') }} as own on events.phase = own.phase
+    inner join {{ ref('phase') }} as phases
+        on
+            events.phase = phases.phase
+            or (own.is_progress and phases.is_progress and own.phase_order >= phases.phase_order)
+    group by events.authority_id, events.service_id, phases.phase
+),
+
+intervals as (
+    select
+        competent.land_code,
+        competent.service_id,
+        'none' as phase,
+        competent.valid_from,
+        competent.valid_to,
+        1 as in_phase,
+        1 as in_reach
+    from competent
+
+    union all
+
+    -- whoever is in a phase has left 'none'
+    select
+        competent.land_code,
+        competent.service_id,
+        unnest([phases.phase, 'none']) as phase,
+        greatest(competent.valid_from, phases.valid_from) as valid_from,
+        least(competent.valid_to, phases.valid_to) as valid_to,
+        unnest([1, -1]) as in_phase,
+        0 as in_reach
+    from competent
+    inner join {{ ref('fct_connection_phase') }} as phases
+        on
+            competent.authority_id = phases.authority_id
+            and competent.service_id = phases.service_id
+            and {{ overlap('competent', 'phases') }}
+
+    union all
+
+    select
+        competent.land_code,
+        competent.service_id,
+        reached.phase,
+        greatest(competent.valid_from, reached.valid_from) as valid_from,
+        least(competent.valid_to, reached.valid_to) as valid_to,
+        0 as in_phase,
+        1 as in_reach
+    from competent
+    inner join reached
+        on
+            competent.authority_id = reached.authority_id
+            and competent.service_id = reached.service_id
+            and {{ overlap('competent', 'reached') }}
+),
+
+changes as (
+    select
+        land_code,
+        service_id,
+        phase,
+        valid_from as changed_on,
+        in_phase,
+        in_reach
+    from intervals
+
+    union all
+
+    select
+        land_code,
+        service_id,
+        phase,
+        valid_to as changed_on,
+        -in_phase as in_phase,
+        -in_reach as in_reach
+    from intervals
+    where valid_to is not null
+),
+
+daily as (
+    select
+        changes.land_code,
+        changes.service_id,
+        changes.phase,
+        greatest(changes.changed_on, programme.observed_from) as as_of,
+        sum(changes.in_phase) as in_phase,
+        sum(changes.in_reach) as in_reach
+    from changes
+    inner join {{ ref('int_programme_service') }} as programme
+        on
+            changes.land_code = programme.land_code
+            and changes.service_id = programme.service_id
+    where changes.changed_on <= programme.as_of
+    group by
+        changes.land_code, changes.service_id, changes.phase, greatest(changes.changed_on, programme.observed_from)
+),
+
+days as (
+    select
+        programme.land_code,
+        programme.service_id,
+        phases.phase,
+        phases.phase_order,
+        cast(unnest(generate_series(programme.observed_from, programme.as_of, interval 1 day)) as date) as as_of
+    from {{ ref('int_programme_service') }} as programme
+    cross join {{ ref('phase') }} as phases
+)
+
+select
+    days.land_code,
+    days.service_id,
+    days.as_of,
+    days.phase,
+    days.phase_order,
+    cast(coalesce(sum(daily.in_phase) over history, 0) as bigint) as authorities_current_count,
+    cast(coalesce(sum(daily.in_reach) over history, 0) as bigint) as authorities_reached_count
+from days
+left join daily
+    on
+        days.land_code = daily.land_code
+        and days.service_id = daily.service_id
+        and days.phase = daily.phase
+        and days.as_of = daily.as_of
+window history as (partition by days.land_code, days.service_id, days.phase order by days.as_of)

@@ -1,0 +1,7 @@
+select
+    run_id,
+    as_of,
+    now_at,
+    code_version,
+    is_synthetic
+from {{ source('inputs', 'run') }}
