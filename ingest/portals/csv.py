@@ -1,0 +1,149 @@
+"""CSV: separated text in any encoding a Land file may declare.
+
+Belongs here: delimiter, quotes, header row, rows of the wrong length. Does not: the meaning of columns and values.
+
+RFC 4180 with what offices really send: ``;`` or TAB or ``,``, a byte order mark, title lines above the header, rows that are too
+short or too long. Such a row is kept and carries its reason in ``_malformed``; wholly empty rows are left out.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from ingest.landfile import Source
+from ingest.landing import Part
+from ingest.portals import base
+from ingest.portals.base import Request, UnreadableDelivery
+from ingest.transport import Client
+
+ACCEPT = "text/csv, text/plain;q=0.8, application/octet-stream;q=0.5"
+DELIMITERS = (";", ",", "\t")
+_SHOWN = 300
+_CHUNK_ROWS = 50_000
+
+
+class Csv:
+    """Delimited text; several parts are read one after the other."""
+
+    def fetch(self, client: Client, source: Source, request: Request) -> list[Part]:
+        """The file at the address."""
+        return base.get_whole(client, source, request, ACCEPT)
+
+    def read(self, paths: Sequence[Path], source: Source) -> pl.LazyFrame:
+        """All parts, by column name."""
+        return base.raw_frame(pl.concat([self._read(path.read_bytes(), source) for path in paths], how="diagonal"))
+
+    def _read(self, data: bytes, source: Source) -> pl.DataFrame:
+        if base.kind_of(data[:2000]) != "unbekannter Inhalt" or not data.strip():
+            raise base.instead(
+                data[:2000],
+                "einer CSV-Datei",
+                "a CSV file",
+                "Adresse und Format im Land-File prüfen",
+                "check address and format in the Land file",
+            )
+        frame = read_text(base.decode(data, source.reading.encoding), source.reading.delimiter, source.reading.header_row)
+        base.require_columns(
+            frame.columns,
+            source,
+            "delimiter, header_row und encoding im Land-File unter reading prüfen",
+            "check delimiter, header_row and encoding in the Land file under reading",
+        )
+        return frame
+
+
+def read_text(text: str, delimiter: str | None = None, header_row: int = 1) -> pl.DataFrame:
+    """A frame of text columns, with ``_malformed`` where a row does not fit the header.
+
+    ``header_row`` counts lines from 1; ``delimiter`` is found from the header where it is not given.
+    Raises UnreadableDelivery when there is no such line or nothing separates its fields.
+    """
+    body = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    for _ in range(header_row):
+        header, _, body = body.partition("\n")
+    if not header.strip():
+        raise UnreadableDelivery(
+            f"Zeile {header_row} der Datei sollte die Spaltennamen enthalten und ist leer oder fehlt: "
+            "reading.header_row im Land-File prüfen.",
+            f"Line {header_row} of the file should hold the column names and is empty or missing: "
+            "check reading.header_row in the Land file.",
+        )
+    delimiter = delimiter or max(DELIMITERS, key=header.count)
+    fields = next(csv.reader([header], delimiter=delimiter), []) if '"' in header else header.split(delimiter)
+    names = base.column_names(fields)
+    return _quoted(body, delimiter, names) if '"' in body else _plain(body.split("\n"), delimiter, names)
+
+
+def _plain(lines: list[str], delimiter: str, names: list[str]) -> pl.DataFrame:
+    """Rows without any quotation mark: a line is a row, and columns are split all at once."""
+    rows = pl.DataFrame({"line": pl.Series(lines, dtype=pl.String)})
+    rows = rows.filter(pl.col("line").str.strip_chars(f"{delimiter} \t") != "")
+    rows = rows.with_columns(pl.col("line").str.split(delimiter).alias("fields"))
+    count = pl.col("fields").list.len()
+    fits = count == len(names)
+    frame = rows.select(
+        *[pl.col("fields").list.get(position, null_on_oob=True).alias(name) for position, name in enumerate(names)],
+        pl.when(~fits).then(_wrong_length(count, len(names), pl.col("line"))).alias("_malformed"),
+    )
+    return _tidy(frame)
+
+
+def _quoted(body: str, delimiter: str, names: list[str]) -> pl.DataFrame:
+    """Rows with quotation marks: fields may hold delimiters and line breaks."""
+    # blank lines are no rows; in chunks, because lists of Python texts are many times as large as the column they become
+    reader = filter(None, csv.reader(io.StringIO(body, newline=""), delimiter=delimiter, strict=True))
+    frames = [_frame([], {}, delimiter, names)]
+    try:
+        while rows := list(itertools.islice(reader, _CHUNK_ROWS)):
+            frames.append(_frame(rows, {}, delimiter, names))
+    except csv.Error:
+        # a stray quotation mark would swallow the rest of the file: line by line, only what is broken is lost to reading
+        frames = [_frame(*_line_by_line(body, delimiter), delimiter, names)]
+    return _tidy(pl.concat(frames))
+
+
+def _line_by_line(body: str, delimiter: str) -> tuple[list[list[str]], dict[int, str]]:
+    """Rows that are a line each, and what is wrong with which of them."""
+    rows: list[list[str]] = []
+    reasons: dict[int, str] = {}
+    for line in filter(None, body.split("\n")):
+        try:
+            rows += csv.reader([line], delimiter=delimiter, strict=True)
+        except csv.Error:
+            reasons[len(rows)] = f"Anführungszeichen nicht geschlossen oder mitten im Feld: {line[:_SHOWN]}"
+            rows.append(line.split(delimiter))
+    return rows, reasons
+
+
+def _frame(rows: list[list[str]], reasons: dict[int, str], delimiter: str, names: list[str]) -> pl.DataFrame:
+    """Rows as columns; those of the wrong length are cut or filled up and say so."""
+    width = len(names)
+    if any(length != width for length in set(map(len, rows))):
+        for index, row in enumerate(rows):
+            if len(row) != width:
+                reasons.setdefault(index, f"{len(row)} Felder statt {width}: {delimiter.join(row)[:_SHOWN]}")
+                rows[index] = [*row[:width], *[""] * (width - len(row))]
+    columns = list(zip(*rows, strict=True)) if rows else [()] * width
+    frame = pl.DataFrame({name: pl.Series(column, dtype=pl.String) for name, column in zip(names, columns, strict=True)})
+    known = pl.DataFrame(
+        {"_row": list(reasons), "_malformed": list(reasons.values())}, schema={"_row": pl.UInt32, "_malformed": pl.String}
+    )
+    frame = frame.with_row_index("_row").join(known, on="_row", how="left", maintain_order="left").drop("_row")
+    is_empty = pl.all_horizontal(pl.col(name).str.strip_chars() == "" for name in names)
+    return frame.filter(~is_empty)
+
+
+def _wrong_length(count: pl.Expr, width: int, line: pl.Expr) -> pl.Expr:
+    return pl.format("{} Felder statt {}: {}", count, pl.lit(width), line.str.head(_SHOWN))
+
+
+def _tidy(frame: pl.DataFrame) -> pl.DataFrame:
+    """Empty fields are NULL; the column of reasons is there only where there is a reason."""
+    frame = frame.with_columns(pl.col(name).replace("", None) for name in frame.columns)
+    return frame if frame["_malformed"].null_count() < frame.height else frame.drop("_malformed")
