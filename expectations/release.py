@@ -1,0 +1,1147 @@
+"""What a finished build must satisfy to be published.
+
+Belongs here: the suites of the published tables (schemas ``core``, ``metrics``, ``meta``), alone, against each other and against
+the current release. Does not: formulas (``dbt_project``), whether a model ran at all and what a refusal sets off
+(``orchestration``).
+
+A published table has a suite or is refused: :data:`GRAIN` names every table. Rules that follow from a column's name (``_share``,
+``_count``, keys) hold for every table that has such a column and need no entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import duckdb
+
+from expectations import thresholds as limits
+from expectations.results import CheckResult
+from expectations.runner import Check, Suite, identifier, literal, reading, run
+
+SUITE = "release"
+
+_COVERAGE, _PROGRAMME, _FUNNEL = "metrics.coverage_daily", "metrics.programme_coverage_daily", "metrics.phase_funnel_daily"
+_ADOPTION, _COST = "metrics.adoption_monthly", "metrics.cost_per_connection"
+
+#: The published tables and the columns that identify a row of each.
+GRAIN: dict[str, tuple[str, ...]] = {
+    "core.dim_land": ("land_code",),
+    "core.dim_service": ("service_id",),
+    "core.dim_region": ("ags", "valid_from"),
+    "core.dim_authority": ("authority_id",),
+    "core.bridge_competence": ("authority_id", "service_id", "ags", "valid_from"),
+    "core.fct_connection_phase": ("land_code", "authority_id", "service_id", "valid_from"),
+    "core.fct_usage_monthly": ("land_code", "authority_id", "service_id", "month", "channel", "account"),
+    "core.fct_cost": ("land_code", "source", "entry_id"),
+    "core.fct_listing": ("land_code", "source", "leika_key", "ars", "url", "evidence"),
+    _COVERAGE: ("land_code", "service_id", "as_of"),
+    _PROGRAMME: ("land_code", "as_of"),
+    _FUNNEL: ("land_code", "service_id", "as_of", "phase"),
+    _ADOPTION: ("land_code", "service_id", "month"),
+    _COST: ("land_code", "service_id", "wave", "payer"),
+    "meta.source_status": ("land_code", "source"),
+    "meta.quarantine_summary": ("land_code", "source", "rule"),
+    "meta.delivery": ("land_code", "source", "delivery_id"),
+    "meta.metric": ("metric_id",),
+}
+
+#: Grain columns in which NULL is a value of its own.
+NULL_ALLOWED = {("core.fct_usage_monthly", "account"), (_COST, "wave")}
+
+#: (table, quotient, factor, numerator, denominator): the quotient is factor × numerator ÷ denominator, NULL where that is zero.
+RATIOS = (
+    (_COVERAGE, "coverage_authority_share", 1, "authorities_operational", "authorities_competent"),
+    (_COVERAGE, "coverage_population_share", 1, "population_operational", "population_competent"),
+    (_COVERAGE, "coverage_case_share", 1, "cases_operational", "cases_competent"),
+    (_COVERAGE, "verified_share", 1, "authorities_verified", "authorities_operational"),
+    (_PROGRAMME, "coverage_micro_share", 1, "authority_service_pairs_operational", "authority_service_pairs_competent"),
+    (_ADOPTION, "take_up_share", 1, "paired_online_count", "paired_total_count"),
+    (_ADOPTION, "submissions_per_1000_inhabitants", 1000, "submitted_online_count", "inhabitant_years"),
+)
+
+#: (table, part, whole): the part is never more than the whole.
+PARTS = (
+    *((table, part, whole) for table, quotient, _, part, whole in RATIOS if quotient.endswith("_share")),
+    (_COVERAGE, "municipalities_operational", "municipalities_competent"),
+    (_FUNNEL, "authorities_current_count", "authorities_reached_count"),
+    (_ADOPTION, "submitted_online_count", "submitted_total_count"),
+    (_ADOPTION, "reporting_authorities", "live_authorities"),
+    (_COST, "connections_completed", "connections_begun"),
+)
+
+#: (column, table it refers to, column there).
+REFERENCES = (
+    ("land_code", "core.dim_land", "land_code"),
+    ("service_id", "core.dim_service", "service_id"),
+    ("authority_id", "core.dim_authority", "authority_id"),
+)
+
+#: The land_code of federal sources, which is no Land's.
+FEDERAL = "00"
+
+#: Added when a release is written; no build has them.
+_ADDED_BY_THE_PUBLISHER = {"meta.release", "meta.check_result", "meta.column"}
+
+_FOREVER = "date '9999-12-31'"
+
+Thresholds = Mapping[str, limits.Threshold]
+
+
+@dataclass(frozen=True)
+class _Catalog:
+    """The published tables of one database: columns and their types by ``schema.table``."""
+
+    tables: Mapping[str, Mapping[str, str]]
+    last_day: date | None
+
+    def has(self, table: str, *columns: str) -> bool:
+        return table in self.tables and all(column in self.tables[table] for column in columns)
+
+
+def audit(
+    build: Path,
+    previous: Path | None,
+    run_id: str,
+    *,
+    as_of: date | None = None,
+    programme: Mapping[str, Iterable[str]] | None = None,
+    thresholds: Thresholds | None = None,
+) -> list[CheckResult]:
+    """Check the closed ``build`` (a DuckDB file), also against ``previous``, the warehouse of the current release.
+
+    ``as_of``: the day this build is for; where None, the last day of ``coverage_daily``. ``programme``: the services of each Land
+    that must be covered, by land_code; where None, that is not checked. Files are opened read-only and closed again. A file that
+    cannot be opened is a broken, failed result; nothing is raised for what a build holds.
+    """
+    limit = limits.load() if thresholds is None else thresholds
+    databases = {"build": build} if previous is None else {"build": build, "previous": previous}
+    for name, path in databases.items():
+        problem = _unreadable(path)
+        if problem is not None:
+            return [_cannot_open(name, problem, run_id)]
+    with reading(databases) as connection:
+        now = _catalog(connection, "build")
+        suites = [
+            *(_table(table, now, limit) for table in sorted({*GRAIN, *now.tables})),
+            *_quotients(),
+            *_completeness(as_of or now.last_day, programme),
+            *_agreement(),
+            *_costs(limit),
+            *_origin(),
+        ]
+        if previous is not None:
+            suites += _changes(now, _catalog(connection, "previous"), limit)
+        return run(connection, _one_batch_per_table(suites))
+
+
+def _unreadable(path: Path) -> str | None:
+    if not path.is_file():
+        return "no such file"
+    try:
+        with reading({"build": path}):
+            return None
+    except duckdb.Error as error:
+        return str(error).splitlines()[0]
+
+
+def _cannot_open(name: str, problem: str, run_id: str) -> CheckResult:
+    if name == "build":
+        german, english = f"Der Build {run_id} lässt sich öffnen.", f"The build {run_id} can be opened."
+    else:
+        german = "Die aktuelle Veröffentlichung lässt sich öffnen (Abhilfe: rollin verify, dann rollin rollback)."
+        english = "The current release can be opened (remedy: rollin verify, then rollin rollback)."
+    return CheckResult(SUITE, name, "can_be_opened", None, "error", False, True, problem, "DuckDB", None, german, english)
+
+
+def _catalog(connection: duckdb.DuckDBPyConnection, database: str) -> _Catalog:
+    rows = connection.execute(
+        """
+        select schema_name || '.' || table_name, column_name, data_type
+        from duckdb_columns()
+        where database_name = ? and schema_name in ('core', 'metrics', 'meta')
+        order by schema_name, table_name, column_index
+        """,
+        [database],
+    ).fetchall()
+    tables: dict[str, dict[str, str]] = {}
+    for table, column, kind in rows:
+        tables.setdefault(table, {})[column] = kind
+    last_day = None
+    if tables.get(_COVERAGE, {}).get("as_of") == "DATE":
+        [(last_day,)] = connection.execute(f"select max(as_of) from {database}.{_COVERAGE}").fetchall()
+    return _Catalog(tables, last_day)
+
+
+def _suite(table: str, *checks: Check) -> Suite:
+    return Suite(SUITE, table, f"select * from build.{table}", list(checks))
+
+
+def _one_batch_per_table(suites: Iterable[Suite]) -> list[Suite]:
+    merged: dict[str, Suite] = {}
+    for suite in suites:
+        merged.setdefault(suite.query, Suite(suite.name, suite.table, suite.query)).checks.extend(suite.checks)
+    return list(merged.values())
+
+
+def _listed(threshold: limits.Threshold) -> Mapping[str, str]:
+    """The tables a threshold names, with the reason for each."""
+    if not isinstance(threshold.value, dict):
+        raise limits.ThresholdError(
+            f"{limits.PATH}: a list of tables with a reason each is expected where {threshold.value} stands."
+        )
+    return threshold.value
+
+
+# -- one table -------------------------------------------------------------------------------------
+
+
+def _table(table: str, catalog: _Catalog, limit: Thresholds) -> Suite:
+    """Rules that hold for every published table: presence, grain, keys, domains that follow from names."""
+    columns = catalog.tables.get(table, {})
+    grain = GRAIN.get(table, ())
+    checks = [_present(may_be_empty=table in _listed(limit["release_empty_tables_allowed"]))]
+    checks += _identified(table, grain)
+    for column, kind in columns.items():
+        if column.endswith("_share"):
+            checks.append(
+                Check(
+                    name="share_in_range",
+                    column=column,
+                    severity="error",
+                    expected="0 .. 1",
+                    description_de="Ein Anteil liegt zwischen 0 und 1.",
+                    description_en="A share lies between 0 and 1.",
+                    stock=("ExpectColumnValuesToBeBetween", {"column": column, "min_value": 0, "max_value": 1}),
+                )
+            )
+        elif _is_count(column, kind):
+            checks.append(
+                Check(
+                    name="count_not_negative",
+                    column=column,
+                    severity="error",
+                    expected=">= 0",
+                    description_de="Keine Anzahl ist negativ.",
+                    description_en="No count is negative.",
+                    stock=("ExpectColumnValuesToBeBetween", {"column": column, "min_value": 0}),
+                )
+            )
+    numbers = [identifier(column) for column, kind in columns.items() if kind in ("DOUBLE", "FLOAT")]
+    if numbers:
+        checks.append(
+            Check(
+                name="numbers_finite",
+                severity="error",
+                expected="no NaN, no infinity",
+                description_de="Jede Zahl ist endlich.",
+                description_en="Every number is finite.",
+                rows=f"select * from t where {' or '.join(f'not isfinite({number})' for number in numbers)}",
+                keys=grain,
+            )
+        )
+    for column, other, key in REFERENCES:
+        if column in columns and table != other:
+            checks.append(
+                Check(
+                    name="reference_known",
+                    column=column,
+                    severity="error",
+                    expected=f"in {other}",
+                    description_de="Jeder Verweis zeigt auf eine bekannte Zeile.",
+                    description_en="Every reference points to a known row.",
+                    rows=f"""
+                        select distinct {column}
+                        from t
+                        where
+                            {column} <> {literal(FEDERAL)}
+                            and {column} not in (select {key} from build.{other} where {key} is not null)
+                    """,
+                    keys=(column,),
+                )
+            )
+    if grain and {"valid_from", "valid_to"} <= columns.keys():
+        owner = ", ".join(identifier(column) for column in grain if column != "valid_from")
+        checks.append(
+            Check(
+                name="intervals_disjoint",
+                severity="error",
+                expected="valid_from < valid_to <= next valid_from",
+                description_de="Zeiträume sind nicht leer und überschneiden sich nicht.",
+                description_en="Periods are not empty and do not overlap.",
+                rows=f"""
+                    select *
+                    from (select *, lead(valid_from) over (partition by {owner} order by valid_from) as next_from from t)
+                    where valid_to <= valid_from or next_from < coalesce(valid_to, {_FOREVER})
+                """,
+                keys=grain,
+            )
+        )
+    return _suite(table, *checks)
+
+
+def _present(*, may_be_empty: bool) -> Check:
+    return Check(
+        name="present" if may_be_empty else "not_empty",
+        severity="error",
+        expected=f">= {0 if may_be_empty else 1} row(s)",
+        description_de="Die Tabelle ist da." if may_be_empty else "Die Tabelle ist da und nicht leer.",
+        description_en="The table is there." if may_be_empty else "The table is there and not empty.",
+        stock=("ExpectTableRowCountToBeBetween", {"min_value": 0 if may_be_empty else 1}),
+    )
+
+
+def _identified(table: str, grain: tuple[str, ...]) -> list[Check]:
+    """What a row is, and that no two rows are the same."""
+    if not grain:
+        return [
+            Check(
+                name="grain_declared",
+                severity="error",
+                expected="an entry in the gate's list of tables",
+                description_de="Für die Tabelle ist hinterlegt, was eine Zeile ist.",
+                description_en="It is declared what a row of the table is.",
+                rows="select 'not declared' as observed",
+            )
+        ]
+    names = ", ".join(identifier(column) for column in grain)
+    unique = Check(
+        name="grain_unique",
+        severity="error",
+        expected=f"one row per {', '.join(grain)}",
+        description_de="Jede Zeile ist durch ihren Schlüssel bestimmt.",
+        description_en="Every row is identified by its key.",
+        rows=f"select {names} from t group by {names} having count(*) > 1",
+        keys=grain,
+    )
+    filled = [
+        Check(
+            name="key_not_null",
+            column=column,
+            severity="error",
+            expected="no NULL",
+            description_de="Schlüsselspalten sind gefüllt.",
+            description_en="Key columns are filled.",
+            stock=("ExpectColumnValuesToNotBeNull", {"column": column}),
+        )
+        for column in grain
+        if (table, column) not in NULL_ALLOWED
+    ]
+    return [unique, *filled]
+
+
+def _is_count(column: str, kind: str) -> bool:
+    prefixes = ("authorities_", "authority_service_pairs_", "population_", "cases_", "municipalities_", "connections_", "rows_")
+    named = (
+        column.endswith("_count") or column.startswith(prefixes) or column in ("started", "submitted", "completed", "population")
+    )
+    return named and kind in ("BIGINT", "INTEGER", "UBIGINT", "HUGEINT", "DOUBLE")
+
+
+# -- quotients and parts ---------------------------------------------------------------------------
+
+
+def _quotients() -> list[Suite]:
+    quotients = [
+        _suite(
+            table,
+            Check(
+                name="quotient_of_its_parts",
+                column=quotient,
+                severity="error",
+                expected=f"{part} / {whole}" if factor == 1 else f"{factor} * {part} / {whole}",
+                description_de="Der Wert ist der Quotient seiner beiden Zahlen.",
+                description_en="The value is the quotient of its two numbers.",
+                rows=f"""
+                    select *
+                    from t
+                    where
+                        case
+                            when {quotient} is null then {part} is not null and {whole} > 0
+                            when {whole} is null or {whole} = 0 or {part} is null then true
+                            else
+                                abs({quotient} - {factor} * cast({part} as double) / {whole})
+                                > 1e-9 * greatest(abs({quotient}), 1)
+                        end
+                """,
+                keys=GRAIN[table],
+            ),
+        )
+        for table, quotient, factor, part, whole in RATIOS
+    ]
+    parts = [
+        _suite(
+            table,
+            Check(
+                name="part_within_whole",
+                column=part,
+                severity="error",
+                expected=f"<= {whole}",
+                description_de="Ein Teil ist nie mehr als das Ganze.",
+                description_en="A part is never more than the whole.",
+                rows=f"select * from t where {part} > {whole}",
+                keys=GRAIN[table],
+            ),
+        )
+        for table, part, whole in PARTS
+    ]
+    area_wide = Check(
+        name="area_wide_means_all",
+        column="is_area_wide",
+        severity="error",
+        expected="share = 1",
+        description_de="Flächendeckend heißt: jede zuständige Behörde ist in Betrieb.",
+        description_en="Area-wide means: every competent authority is operational.",
+        rows="""
+            select *
+            from t
+            where coalesce(is_area_wide, false) <> (authorities_competent > 0 and authorities_operational = authorities_competent)
+        """,
+        keys=GRAIN[_COVERAGE],
+    )
+    return [*quotients, *parts, _suite(_COVERAGE, area_wide)]
+
+
+# -- completeness ----------------------------------------------------------------------------------
+
+
+def _completeness(day: date | None, programme: Mapping[str, Iterable[str]] | None) -> list[Suite]:
+    """No Land, service, day or month is missing; ``day`` is the last one of all series."""
+    suites = []
+    last = literal(day.isoformat()) if day is not None else "(select max(as_of) from t)"
+    for table, owner in ((_COVERAGE, ("land_code", "service_id")), (_PROGRAMME, ("land_code",))):
+        names, label = ", ".join(owner), " || '/' || ".join(owner)
+        suites.append(
+            _suite(
+                table,
+                Check(
+                    name="days_complete",
+                    column="as_of",
+                    severity="error",
+                    expected=f"every day up to {day or 'the last one'}",
+                    description_de="Jeder Tag bis zum Stichtag ist da, keiner danach.",
+                    description_en="Every day up to the reporting day is there, none after it.",
+                    rows=f"""
+                        select
+                            {names},
+                            {label} || ' ' || min(as_of) || ' .. ' || max(as_of) || ', ' || count(*) || ' days' as observed
+                        from (select distinct {names}, as_of from t)
+                        group by {names}
+                        having max(as_of) <> {last} or count(*) <> date_diff('day', min(as_of), max(as_of)) + 1
+                    """,
+                    keys=owner,
+                ),
+            )
+        )
+    suites.append(
+        _suite(
+            _COVERAGE,
+            Check(
+                name="same_first_day",
+                column="as_of",
+                severity="error",
+                expected="one first day per Land",
+                description_de="Alle Zeitreihen eines Landes beginnen am selben Tag.",
+                description_en="All series of a Land begin on the same day.",
+                rows="""
+                    select land_code
+                    from (select land_code, service_id, min(as_of) as first_day from t group by land_code, service_id)
+                    group by land_code
+                    having count(distinct first_day) > 1
+                """,
+                keys=("land_code",),
+            ),
+        )
+    )
+    suites.append(
+        _suite(
+            _ADOPTION,
+            Check(
+                name="months_complete",
+                column="month",
+                severity="error",
+                expected="every month up to that of the reporting day",
+                description_de="Jeder Monat seit der ersten Anbindung ist da, keiner nach dem Stichtag.",
+                description_en="Every month since the first connection is there, none after the reporting day.",
+                rows=f"""
+                    select
+                        land_code,
+                        service_id,
+                        land_code || '/' || service_id || ' ' || min(month) || ' .. ' || max(month) as observed
+                    from (select distinct land_code, service_id, month from t)
+                    group by land_code, service_id
+                    having
+                        max(month) <> {f"date_trunc('month', date {last})" if day is not None else "(select max(month) from t)"}
+                        or count(*) <> date_diff('month', min(month), max(month)) + 1
+                """,
+                keys=("land_code", "service_id"),
+            ),
+        )
+    )
+    if programme is not None:
+        pairs = [f"({literal(land)}, {literal(service)})" for land, services in programme.items() for service in services]
+        suites.append(
+            _suite(
+                _COVERAGE,
+                Check(
+                    name="programme_complete",
+                    severity="error",
+                    expected=f"{len(pairs)} Land x service",
+                    description_de="Jede Leistung jedes Landes im Programm ist gemessen.",
+                    description_en="Every service of every Land in the programme is measured.",
+                    rows=f"""
+                        select land_code, service_id, land_code || '/' || service_id || ' missing' as observed
+                        from (values {", ".join(pairs) or "(null, null)"}) as expected(land_code, service_id)
+                        where land_code is not null and (land_code, service_id) not in (select (land_code, service_id) from t)
+                    """,
+                    keys=("land_code", "service_id"),
+                ),
+            )
+        )
+    return suites
+
+
+# -- tables that tell the same thing tell it alike -------------------------------------------------
+
+
+def _agreement() -> list[Suite]:
+    last = f"(select max(as_of) from build.{_COVERAGE})"
+
+    def holds(row: str) -> str:
+        return f"{row}.valid_from <= c.as_of and coalesce({row}.valid_to > c.as_of, true)"
+
+    sums = Check(
+        name="sums_of_services",
+        severity="error",
+        expected="sum over services of coverage_daily",
+        description_de="Das Programm ist die Summe seiner Leistungen.",
+        description_en="The programme is the sum of its services.",
+        rows=f"""
+            select land_code, as_of
+            from t
+            full outer join (
+                select
+                    land_code,
+                    as_of,
+                    sum(authorities_competent) as competent,
+                    sum(authorities_operational) as operational
+                from build.{_COVERAGE}
+                group by land_code, as_of
+            ) as services using (land_code, as_of)
+            where
+                t.authority_service_pairs_competent is distinct from services.competent
+                or t.authority_service_pairs_operational is distinct from services.operational
+        """,
+        keys=GRAIN[_PROGRAMME],
+    )
+    funnel = Check(
+        name="funnel_is_coverage",
+        column="authorities_current_count",
+        severity="error",
+        expected="competent and operational of coverage_daily",
+        description_de="Alle Phasen zusammen sind die zuständigen Behörden, die in Betrieb die der Abdeckung.",
+        description_en="All phases together are the competent authorities, those operational are coverage's.",
+        rows=f"""
+            select land_code, service_id, as_of
+            from (
+                select
+                    land_code,
+                    service_id,
+                    as_of,
+                    sum(authorities_current_count) as competent,
+                    sum(authorities_current_count) filter (phase = 'operational') as operational
+                from t
+                group by land_code, service_id, as_of
+            ) as phases
+            full outer join build.{_COVERAGE} as coverage using (land_code, service_id, as_of)
+            where
+                phases.competent is distinct from coverage.authorities_competent
+                or phases.operational is distinct from coverage.authorities_operational
+        """,
+        keys=GRAIN[_COVERAGE],
+    )
+    competent = Check(
+        name="competent_as_in_bridge",
+        column="authorities_competent",
+        severity="error",
+        expected="authorities of bridge_competence",
+        description_de="Die zuständigen Behörden sind am Stichtag die der Zuständigkeitstabelle.",
+        description_en="On the reporting day the competent authorities are those of the competence table.",
+        rows=f"""
+            select
+                c.land_code,
+                c.service_id,
+                c.land_code || '/' || c.service_id || ': ' || any_value(c.authorities_competent) || ' instead of '
+                || count(distinct b.authority_id) as observed
+            from t as c
+            left join build.core.bridge_competence as b
+                on b.land_code = c.land_code and b.service_id = c.service_id and {holds("b")}
+            where c.as_of = {last}
+            group by c.land_code, c.service_id
+            having any_value(c.authorities_competent) <> count(distinct b.authority_id)
+        """,
+        keys=("land_code", "service_id"),
+    )
+    operational = Check(
+        name="operational_as_in_phases",
+        column="authorities_operational",
+        severity="error",
+        expected="competent authorities whose phase is operational",
+        description_de="In Betrieb sind am Stichtag die zuständigen Behörden, deren Phase es sagt.",
+        description_en="On the reporting day operational are the competent authorities whose phase says so.",
+        rows=f"""
+            select
+                c.land_code,
+                c.service_id,
+                c.land_code || '/' || c.service_id || ': ' || any_value(c.authorities_operational) || ' instead of '
+                || count(distinct f.authority_id) as observed
+            from t as c
+            left join build.core.bridge_competence as b
+                on b.land_code = c.land_code and b.service_id = c.service_id and {holds("b")}
+            left join build.core.fct_connection_phase as f
+                on f.authority_id = b.authority_id and f.service_id = b.service_id and f.phase = 'operational' and {holds("f")}
+            where c.as_of = {last}
+            group by c.land_code, c.service_id
+            having any_value(c.authorities_operational) <> count(distinct f.authority_id)
+        """,
+        keys=("land_code", "service_id"),
+    )
+    people = Check(
+        name="population_within_land",
+        column="population_competent",
+        severity="error",
+        expected="<= inhabitants of the Land",
+        description_de="Kein Land hat mehr Einwohner in Zuständigkeiten als im Gemeindeverzeichnis.",
+        description_en="No Land has more inhabitants in competences than in the directory.",
+        rows=f"""
+            select
+                c.land_code,
+                c.service_id,
+                c.land_code || '/' || c.service_id || ': ' || any_value(c.population_competent) || ' of '
+                || coalesce(sum(r.population), 0) as observed
+            from t as c
+            left join build.core.dim_region as r on r.land_code = c.land_code and {holds("r")}
+            where c.as_of = {last}
+            group by c.land_code, c.service_id
+            having any_value(c.population_competent) > coalesce(sum(r.population), 0)
+        """,
+        keys=("land_code", "service_id"),
+    )
+    one_each = Check(
+        name="one_authority_each",
+        severity="error",
+        expected="one competent authority",
+        description_de="Je Gemeinde, Leistung und Tag ist höchstens eine Behörde umfassend zuständig.",
+        description_en="For each municipality, service and day at most one authority is fully competent.",
+        rows=f"""
+            select distinct service_id, ags
+            from (
+                select
+                    *,
+                    lead(valid_from) over (partition by service_id, ags order by valid_from, authority_id) as next_from
+                from t
+                where not is_partial
+            )
+            where next_from < coalesce(valid_to, {_FOREVER})
+        """,
+        keys=("service_id", "ags"),
+    )
+    return [
+        _suite(_PROGRAMME, sums),
+        _suite(_FUNNEL, funnel),
+        _suite(_COVERAGE, competent, operational, people),
+        _suite("core.bridge_competence", one_each),
+    ]
+
+
+# -- cost ------------------------------------------------------------------------------------------
+
+
+def _costs(limit: Thresholds) -> list[Suite]:
+    cent = limit["release_cost_rounding_eur"]
+    plausible = limit["release_cost_per_connection_range_eur"]
+    low, high = plausible.value if isinstance(plausible.value, list) else (0, plausible.value)
+    totals = [
+        Check(
+            name="total_is_sum_of_payers",
+            column=column,
+            severity=cent.severity,
+            expected=f"half of {cent.value} EUR per rounded amount",
+            description_de="Die Beträge der Zahlenden ergeben zusammen das Ganze.",
+            description_en="The payers' amounts add up to the total.",
+            rows=f"""
+                select land_code, service_id, wave
+                from t
+                group by land_code, service_id, wave
+                having
+                    count(*) filter (payer = 'total') <> 1
+                    or abs(
+                        coalesce(sum({column}) filter (payer = 'total'), 0) - coalesce(sum({column}) filter (payer <> 'total'), 0)
+                    ) > count(*) * {cent.value} / 2
+            """,
+            keys=("land_code", "service_id", "wave"),
+        )
+        for column in ("cost_variable_eur", "cost_full_eur")
+    ]
+    quotients = [
+        Check(
+            name="quotient_of_its_parts",
+            column=column,
+            severity=cent.severity,
+            expected=f"{whole} / connections_completed",
+            description_de="Der Wert ist der Quotient seiner beiden Zahlen.",
+            description_en="The value is the quotient of its two numbers.",
+            rows=f"""
+                select *
+                from t
+                where
+                    case
+                        when {column} is null then {whole} is not null and connections_completed > 0
+                        when {whole} is null or connections_completed = 0 then true
+                        else abs({column} * connections_completed - {whole}) > {cent.value} * connections_completed
+                    end
+            """,
+            keys=GRAIN[_COST],
+        )
+        for column, whole in (
+            ("cost_per_connection_eur", "cost_full_eur"),
+            ("cost_variable_per_connection_eur", "cost_variable_eur"),
+        )
+    ]
+    magnitude = Check(
+        name="cost_plausible",
+        column="cost_per_connection_eur",
+        severity=plausible.severity,
+        expected=f"{low} .. {high} EUR",
+        description_de="Die Kosten einer Anbindung liegen in einer denkbaren Größenordnung.",
+        description_en="The cost of a connection is of a conceivable magnitude.",
+        rows=f"""
+            select
+                *,
+                concat_ws('/', land_code, service_id, wave) || ': ' || cost_per_connection_eur || ' EUR' as observed
+            from t
+            where payer = 'total' and cost_per_connection_eur not between {low} and {high}
+        """,
+        keys=("land_code", "service_id", "wave"),
+    )
+    return [_suite(_COST, *totals, *quotients, magnitude)]
+
+
+# -- origin ----------------------------------------------------------------------------------------
+
+
+def _origin() -> list[Suite]:
+    """Every delivered row is accounted for, every required source has data."""
+    rows = Check(
+        name="rows_add_up",
+        column="rows_delivered",
+        severity="error",
+        expected="delivered = current + superseded + quarantined",
+        description_de="Jede gelieferte Zeile ist gültig, abgelöst oder in Quarantäne.",
+        description_en="Every delivered row is current, superseded or in quarantine.",
+        rows="""
+            select *
+            from t
+            where
+                is_admitted
+                and (rows_delivered <> rows_clean + rows_quarantined or rows_clean <> rows_current + rows_superseded)
+        """,
+        keys=GRAIN["meta.delivery"],
+    )
+    ledger = Check(
+        name="ledger_whole",
+        severity="error",
+        expected="the current rows of the deliveries",
+        description_de="Die Buchungen sind die der Lieferungen, keine fehlt.",
+        description_en="The ledger holds the entries of the deliveries, none is missing.",
+        rows="""
+            select source, source || ': ' || coalesce(ledger.entries, 0) || ' of ' || coalesce(delivered.entries, 0) as observed
+            from (select source, count(*) as entries from t group by source) as ledger
+            full outer join (
+                select source, sum(rows_current) as entries from build.meta.delivery where table_name = 'costs' group by source
+            ) as delivered using (source)
+            where coalesce(ledger.entries, 0) <> coalesce(delivered.entries, 0)
+        """,
+        keys=("source",),
+    )
+    required = Check(
+        name="required_has_data",
+        column="status",
+        severity="error",
+        expected="current or stale",
+        description_de="Jede notwendige Quelle hat Daten.",
+        description_en="Every required source has data.",
+        rows="""
+            select *, land_code || '/' || source || ' ' || status as observed
+            from t
+            where is_required and status not in ('current', 'stale')
+        """,
+        keys=GRAIN["meta.source_status"],
+    )
+    explained = Check(
+        name="trouble_is_explained",
+        column="message_de",
+        severity="error",
+        expected="a message",
+        description_de="Wo eine Quelle nicht aktuell ist, steht warum.",
+        description_en="Where a source is not current it is said why.",
+        rows="select * from t where status <> 'current' and coalesce(trim(message_de), '') = ''",
+        keys=GRAIN["meta.source_status"],
+    )
+    return [
+        _suite("meta.delivery", rows),
+        _suite("core.fct_cost", ledger),
+        _suite("meta.source_status", required, explained),
+    ]
+
+
+# -- against the current release -------------------------------------------------------------------
+
+
+def _changes(now: _Catalog, before: _Catalog, limit: Thresholds) -> list[Suite]:
+    """What may not change much from one release to the next. Tables that the current release does not have are not compared.
+
+    A build for a day before the current release's is compared on its own last day, and not by its volume.
+    """
+    goes_back = now.last_day is not None and before.last_day is not None and now.last_day < before.last_day
+    suites = [_volume(now, before, limit, compare_rows=not goes_back)]
+    needed = ("land_code", "service_id", "as_of", "authorities_competent", "authorities_operational", "population_competent")
+    if before.has(_COVERAGE, *needed):
+        suites.append(_coverage_changes(limit))
+    if before.has(_ADOPTION, "month", "submitted_online_count") and not goes_back:
+        suites.append(_adoption_changes(limit))
+    if before.has("core.fct_cost", "source", "entry_id") and not goes_back:
+        suites.append(_ledger_changes(limit, with_amounts=before.has("core.fct_cost", "category", "amount_eur")))
+    if before.has(_COST, "wave", "payer", "cost_per_connection_eur"):
+        suites.append(_cost_changes(limit))
+    return suites
+
+
+def _volume(now: _Catalog, before: _Catalog, limit: Thresholds, *, compare_rows: bool) -> Suite:
+    lost = sorted(before.tables.keys() - now.tables.keys() - _ADDED_BY_THE_PUBLISHER)
+    common = sorted(now.tables.keys() & before.tables.keys() - _listed(limit["release_volatile_tables"]).keys())
+    few = limit["release_rows_drop_tolerated"]
+    checks = [
+        Check(
+            name="tables_kept",
+            severity="error",
+            expected="every table of the current release",
+            description_de="Keine veröffentlichte Tabelle fehlt.",
+            description_en="No published table is missing.",
+            rows=f"select unnest(cast([{', '.join(literal(table) for table in lost)}] as varchar[])) as observed",
+        )
+    ]
+    if not compare_rows or not common:
+        return Suite(SUITE, "release", "select 1 as one", checks)
+    for name, entry in (("rows_kept", "release_rows_drop_share_max"), ("rows_nearly_kept", "release_rows_drop_warn_share_max")):
+        drop = limit[entry]
+        checks.append(
+            Check(
+                name=name,
+                severity=drop.severity,
+                expected=f"<= {drop.value:.0%} fewer rows",
+                description_de="Keine Tabelle verliert viele ihrer Zeilen.",
+                description_en="No table loses many of its rows.",
+                rows=f"""
+                    select *, table_name || ': ' || rows_now || ' after ' || rows_before as observed
+                    from t
+                    where rows_before - rows_now > greatest({few.value}, {drop.value} * rows_before)
+                """,
+                keys=("table_name",),
+            )
+        )
+    counts = " union all ".join(
+        f"select {literal(table)} as table_name, (select count(*) from build.{table}) as rows_now,"
+        f" (select count(*) from previous.{table}) as rows_before"
+        for table in common
+    )
+    return Suite(SUITE, "release", counts, checks)
+
+
+def _coverage_changes(limit: Thresholds) -> Suite:
+    keys = ("land_code", "service_id")
+
+    def changed(column: str, condition: str) -> str:
+        """Land x service whose ``column`` on the last day both releases have breaks ``condition`` on n(ow) and o(ld)."""
+        return f"""
+            select
+                n.land_code,
+                n.service_id,
+                n.land_code || '/' || n.service_id || ': ' || n.{column} || ' after ' || o.{column} as observed
+            from t as n
+            inner join previous.{_COVERAGE} as o on o.land_code = n.land_code and o.service_id = n.service_id
+            where
+                n.as_of = (select max(as_of) from t)
+                and o.as_of = (select least(max(as_of), (select max(as_of) from t)) from previous.{_COVERAGE})
+                and {condition}
+        """
+
+    competent, people = limit["release_competent_change_share_max"], limit["release_population_change_share_max"]
+    drop, jump = limit["release_operational_drop_share_max"], limit["release_operational_jump_share_max"]
+    few, history = limit["release_operational_drop_count_tolerated"], limit["release_history_change_share_max"]
+    return _suite(
+        _COVERAGE,
+        Check(
+            name="programme_kept",
+            severity="error",
+            expected="every Land x service of the current release",
+            description_de="Kein Land und keine Leistung fällt weg.",
+            description_en="No Land and no service is dropped.",
+            rows=f"""
+                select distinct land_code, service_id, land_code || '/' || service_id || ' missing' as observed
+                from previous.{_COVERAGE}
+                where (land_code, service_id) not in (select (land_code, service_id) from t)
+            """,
+            keys=keys,
+        ),
+        Check(
+            name="competent_change",
+            column="authorities_competent",
+            severity=competent.severity,
+            expected=f"<= {competent.value:.0%}",
+            description_de="Die Zahl der zuständigen Behörden ändert sich wenig.",
+            description_en="The number of competent authorities changes little.",
+            rows=changed(
+                "authorities_competent",
+                f"abs(n.authorities_competent - o.authorities_competent) > {competent.value} * o.authorities_competent",
+            ),
+            keys=keys,
+        ),
+        Check(
+            name="population_change",
+            column="population_competent",
+            severity=people.severity,
+            expected=f"<= {people.value:.0%}",
+            description_de="Die Zahl der Einwohner ändert sich wenig.",
+            description_en="The number of inhabitants changes little.",
+            rows=changed(
+                "population_competent",
+                f"abs(n.population_competent - o.population_competent) > {people.value} * o.population_competent",
+            ),
+            keys=keys,
+        ),
+        Check(
+            name="operational_drop",
+            column="authorities_operational",
+            severity=drop.severity,
+            expected=f"<= {drop.value:.0%} fewer",
+            description_de="Es fallen nicht viele Anbindungen auf einmal weg.",
+            description_en="Not many connections are lost at once.",
+            rows=changed(
+                "authorities_operational",
+                "o.authorities_operational - n.authorities_operational"
+                f" > greatest({few.value}, {drop.value} * o.authorities_operational)",
+            ),
+            keys=keys,
+        ),
+        Check(
+            name="operational_jump",
+            column="authorities_operational",
+            severity=jump.severity,
+            expected=f"<= {jump.value:.0%} of the competent authorities more",
+            description_de="Es kommen nicht sehr viele Anbindungen auf einmal hinzu.",
+            description_en="Not very many connections are added at once.",
+            rows=changed(
+                "authorities_operational",
+                "n.authorities_operational - o.authorities_operational"
+                f" > greatest({few.value}, {jump.value} * n.authorities_competent)",
+            ),
+            keys=keys,
+        ),
+        Check(
+            name="history_kept",
+            column="authorities_operational",
+            severity=history.severity,
+            expected=f"<= {history.value:.0%}",
+            description_de="Die Vergangenheit wird nicht umgeschrieben.",
+            description_en="The past is not rewritten.",
+            rows=f"""
+                select
+                    n.land_code,
+                    n.service_id,
+                    n.land_code || '/' || n.service_id || ': ' || sum(n.authorities_operational) || ' authority days after '
+                    || sum(o.authorities_operational) as observed
+                from t as n
+                inner join previous.{_COVERAGE} as o
+                    on o.land_code = n.land_code and o.service_id = n.service_id and o.as_of = n.as_of
+                where n.as_of < (select max(as_of) from previous.{_COVERAGE})
+                group by n.land_code, n.service_id
+                having
+                    abs(sum(n.authorities_operational) - sum(o.authorities_operational))
+                    > {history.value} * sum(o.authorities_operational)
+            """,
+            keys=keys,
+        ),
+    )
+
+
+def _adoption_changes(limit: Thresholds) -> Suite:
+    drop = limit["release_submitted_drop_share_max"]
+    return _suite(
+        _ADOPTION,
+        Check(
+            name="months_kept",
+            column="month",
+            severity="error",
+            expected="every month of the current release",
+            description_de="Kein Monat fällt weg.",
+            description_en="No month is dropped.",
+            rows=f"""
+                select land_code, service_id, month
+                from previous.{_ADOPTION}
+                where (land_code, service_id, month) not in (select (land_code, service_id, month) from t)
+            """,
+            keys=GRAIN[_ADOPTION],
+        ),
+        Check(
+            name="submitted_kept",
+            column="submitted_online_count",
+            severity=drop.severity,
+            expected=f"<= {drop.value:.0%} fewer",
+            description_de="Anträge abgeschlossener Monate gehen nicht verloren.",
+            description_en="Submissions of closed months are not lost.",
+            rows=f"""
+                select
+                    o.land_code,
+                    o.service_id,
+                    o.land_code || '/' || o.service_id || ': ' || coalesce(sum(n.submitted_online_count), 0) || ' after '
+                    || sum(o.submitted_online_count) as observed
+                from previous.{_ADOPTION} as o
+                left join t as n on n.land_code = o.land_code and n.service_id = o.service_id and n.month = o.month
+                where o.month < (select max(month) from previous.{_ADOPTION})
+                group by o.land_code, o.service_id
+                having coalesce(sum(n.submitted_online_count), 0) < (1 - {drop.value}) * sum(o.submitted_online_count)
+            """,
+            keys=("land_code", "service_id"),
+        ),
+    )
+
+
+def _ledger_changes(limit: Thresholds, *, with_amounts: bool) -> Suite:
+    drop, few = limit["release_ledger_drop_share_max"], limit["release_ledger_drop_entries_tolerated"]
+    factor, least = limit["release_unit_slip_factor_max"], limit["release_unit_slip_entries_min"]
+
+    def slipped(pairs: str) -> str:
+        """Sources whose amounts (now, before) in ``pairs`` differ by a median factor beyond the limit."""
+        return f"""
+            select
+                land_code,
+                source,
+                land_code || '/' || source || ': factor ' || round(exp(median(ln(now / before))), 4) as observed
+            from ({pairs})
+            where now > 0 and before > 0
+            group by land_code, source
+            having count(*) >= {least.value} and abs(median(ln(now / before))) > ln({factor.value})
+        """
+
+    checks = [
+        Check(
+            name="ledger_kept",
+            column="entry_id",
+            severity=drop.severity,
+            expected=f"<= {drop.value:.0%} fewer entries",
+            description_de="Buchungen gehen nicht verloren.",
+            description_en="Ledger entries are not lost.",
+            rows=f"""
+                select
+                    o.land_code,
+                    o.source,
+                    o.land_code || '/' || o.source || ': ' || count(*) filter (n.entry_id is null) || ' of '
+                    || count(*) || ' lost' as observed
+                from previous.core.fct_cost as o
+                left join t as n on n.land_code = o.land_code and n.source = o.source and n.entry_id = o.entry_id
+                group by o.land_code, o.source
+                having count(*) filter (n.entry_id is null) > greatest({few.value}, {drop.value} * count(*))
+            """,
+            keys=("land_code", "source"),
+        )
+    ]
+    if with_amounts:
+        checks += [
+            Check(
+                name="unit_unchanged",
+                column="amount_eur",
+                severity=factor.severity,
+                expected=f"factor < {factor.value}",
+                description_de="Geänderte Buchungen haben ihre Einheit behalten (Euro, nicht T€ oder Cent).",
+                description_en="Changed entries kept their unit (euros, not thousands or cents).",
+                rows=slipped(
+                    """
+                    select
+                        n.land_code,
+                        n.source,
+                        cast(abs(n.amount_eur) as double) as now,
+                        cast(abs(o.amount_eur) as double) as before
+                    from t as n
+                    inner join previous.core.fct_cost as o
+                        on o.land_code = n.land_code and o.source = n.source and o.entry_id = n.entry_id
+                    where n.amount_eur <> o.amount_eur
+                    """
+                ),
+                keys=("land_code", "source"),
+            ),
+            Check(
+                name="unit_of_new_rows",
+                column="amount_eur",
+                severity=factor.severity,
+                expected=f"factor < {factor.value}",
+                description_de="Neue Buchungen haben die Einheit der bekannten ihrer Art (Euro, nicht T€ oder Cent).",
+                description_en="New entries have the unit of the known ones of their category (euros, not thousands or cents).",
+                rows=slipped(
+                    f"""
+                    select n.land_code, n.source, cast(abs(n.amount_eur) as double) as now, usual.before
+                    from t as n
+                    inner join (
+                        select land_code, source, category, cast(median(abs(amount_eur)) as double) as before
+                        from previous.core.fct_cost
+                        where amount_eur <> 0
+                        group by land_code, source, category
+                        having count(*) >= {least.value}
+                    ) as usual using (land_code, source, category)
+                    anti join previous.core.fct_cost as o
+                        on o.land_code = n.land_code and o.source = n.source and o.entry_id = n.entry_id
+                    """
+                ),
+                keys=("land_code", "source"),
+            ),
+        ]
+    return _suite("core.fct_cost", *checks)
+
+
+def _cost_changes(limit: Thresholds) -> Suite:
+    factor = limit["release_cost_per_connection_change_factor_max"]
+    return _suite(
+        _COST,
+        Check(
+            name="cost_change",
+            column="cost_per_connection_eur",
+            severity=factor.severity,
+            expected=f"factor < {factor.value}",
+            description_de="Die Kosten einer Anbindung ändern sich nicht um ein Vielfaches.",
+            description_en="The cost of a connection does not change several times over.",
+            rows=f"""
+                select
+                    n.land_code,
+                    n.service_id,
+                    n.wave,
+                    concat_ws('/', n.land_code, n.service_id, n.wave) || ': ' || n.cost_per_connection_eur || ' EUR after '
+                    || o.cost_per_connection_eur as observed
+                from t as n
+                inner join previous.{_COST} as o
+                    on
+                        o.land_code = n.land_code
+                        and o.service_id = n.service_id
+                        and o.wave is not distinct from n.wave
+                        and o.payer = n.payer
+                where
+                    n.payer = 'total'
+                    and n.cost_per_connection_eur > 0
+                    and o.cost_per_connection_eur > 0
+                    and greatest(n.cost_per_connection_eur, o.cost_per_connection_eur)
+                    > {factor.value} * least(n.cost_per_connection_eur, o.cost_per_connection_eur)
+            """,
+            keys=("land_code", "service_id", "wave"),
+        ),
+    )

@@ -1,0 +1,502 @@
+"""The release gate: a good build passes, and every check has a way to fail that it finds."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from expectations import thresholds
+from expectations.release import GRAIN, audit
+from expectations.results import CheckResult, passed, refusal
+
+# Two Länder, two services, January 2026: three municipalities with an authority each; the first is operational from day 1 on.
+GOOD = """
+create schema core;
+create schema metrics;
+create schema meta;
+
+create table core.dim_land as
+from (values ('09', 'Bayern', date '2026-01-01'), ('06', 'Hessen', date '2026-01-01')) as l(land_code, name, programme_start);
+
+create table core.dim_service as from (values ('ummeldung'), ('fuehrerschein')) as s(service_id);
+
+create table core.dim_region as
+select
+    land_code, land_code || '17100' || n as ags, 1000 * n as population, 12.5::double as area_km2,
+    date '1900-01-01' as valid_from, null::date as valid_to
+from core.dim_land, range(1, 4) as r(n);
+
+create table core.dim_authority as
+select 'amt/' || ags as authority_id, land_code, valid_from, valid_to from core.dim_region;
+
+create table core.bridge_competence as
+select land_code, 'amt/' || ags as authority_id, service_id, ags, false as is_partial, valid_from, valid_to
+from core.dim_region, core.dim_service;
+
+create table core.fct_connection_phase as
+select land_code, authority_id, service_id, phase, since as valid_from, until as valid_to
+from core.bridge_competence, (values
+    ('onboarding', date '2025-12-01', date '2026-01-01'), ('operational', date '2026-01-01', null)
+) as p(phase, since, until)
+where ags like '%1';
+
+create table core.fct_usage_monthly as
+select
+    land_code, authority_id, service_id, date '2026-01-01' as month, 'online' as channel, null::varchar as account,
+    20::bigint as started, 10::bigint as submitted, 9::bigint as completed, 31::bigint as days_reported,
+    'reported' as reporting_status
+from core.fct_connection_phase
+where phase = 'operational';
+
+create table core.fct_cost as
+select
+    land_code, 'kosten' as source, 'e' || n as entry_id, authority_id, service_id, 'integration' as category,
+    (1000 + n)::decimal(18, 2) as amount_eur
+from core.fct_connection_phase, range(20) as r(n)
+where phase = 'operational' and service_id = 'ummeldung';
+
+create table core.fct_listing (
+    land_code varchar, source varchar, leika_key varchar, ars varchar, url varchar, evidence varchar, authority_id varchar
+);
+
+create table metrics.coverage_daily as
+select
+    land_code, service_id, d::date as as_of,
+    3::bigint as authorities_competent, 1::bigint as authorities_operational, 1 / 3.0::double as coverage_authority_share,
+    6000::bigint as population_competent, 1000::bigint as population_operational, 1 / 6.0::double as coverage_population_share,
+    null::bigint as cases_competent, null::bigint as cases_operational, null::double as coverage_case_share,
+    3::bigint as municipalities_competent, 1::bigint as municipalities_operational,
+    false as is_area_wide, 0::bigint as authorities_verified, 0.0::double as verified_share
+from core.dim_land, core.dim_service, generate_series(timestamp '2026-01-01', timestamp '2026-01-31', interval 1 day) as s(d);
+
+create table metrics.programme_coverage_daily as
+select
+    land_code, as_of, 6::bigint as authority_service_pairs_competent, 2::bigint as authority_service_pairs_operational,
+    2 / 6.0::double as coverage_micro_share
+from metrics.coverage_daily
+where service_id = 'ummeldung';
+
+create table metrics.phase_funnel_daily as
+select land_code, service_id, as_of, phase, n::bigint as authorities_current_count, m::bigint as authorities_reached_count
+from metrics.coverage_daily, (values ('none', 2, 3), ('onboarding', 0, 1), ('operational', 1, 1)) as p(phase, n, m);
+
+create table metrics.adoption_monthly as
+select
+    land_code, service_id, m::date as month, 50::bigint as submitted_online_count, 100::bigint as submitted_total_count,
+    40::bigint as paired_online_count, 80::bigint as paired_total_count, 0.5::double as take_up_share,
+    500.0::double as inhabitant_years, 100.0::double as submissions_per_1000_inhabitants,
+    1::bigint as reporting_authorities, 1::bigint as live_authorities
+from core.dim_land, core.dim_service, generate_series(timestamp '2025-11-01', timestamp '2026-01-01', interval 1 month) as s(m);
+
+create table metrics.cost_per_connection as
+select
+    land_code, 'ummeldung' as service_id, 1::bigint as wave, payer, 2::bigint as connections_begun,
+    1::bigint as connections_completed, eur::decimal(18, 2) as cost_variable_eur, eur::decimal(18, 2) as cost_full_eur,
+    eur::decimal(18, 2) as cost_variable_per_connection_eur, eur::decimal(18, 2) as cost_per_connection_eur
+from core.dim_land, (values ('bund', 12000), ('land', 8000), ('total', 20000)) as p(payer, eur);
+
+create table meta.source_status as
+select land_code, 'kosten' as source, true as is_required, 'current' as status, null::varchar as message_de from core.dim_land;
+
+create table meta.delivery as
+select
+    land_code, 'kosten' as source, 'costs' as table_name, land_code || '-1' as delivery_id, true as is_admitted,
+    25::bigint as rows_delivered, 24::bigint as rows_clean, 1::bigint as rows_quarantined,
+    4::bigint as rows_superseded, 20::bigint as rows_current
+from core.dim_land;
+
+create table meta.quarantine_summary as
+select land_code, 'kosten' as source, 'malformed' as rule, 1::bigint as row_count from core.dim_land;
+
+create table meta.metric as select 'coverage_authority_share' as metric_id;
+"""
+
+_COVERAGE, _PROGRAMME, _FUNNEL = "metrics.coverage_daily", "metrics.programme_coverage_daily", "metrics.phase_funnel_daily"
+_ADOPTION, _COST = "metrics.adoption_monthly", "metrics.cost_per_connection"
+
+PROGRAMME = {"09": ["ummeldung", "fuehrerschein"], "06": ["ummeldung", "fuehrerschein"]}
+AS_OF = dt.date(2026, 1, 31)
+
+
+@pytest.fixture(scope="session")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("build") / "warehouse.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(GOOD)
+    return path
+
+
+def changed(good: Path, to: Path, *statements: str) -> Path:
+    shutil.copy(good, to)
+    with duckdb.connect(str(to)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+    return to
+
+
+def check(build: Path, previous: Path | None, **also: object) -> list[CheckResult]:
+    return audit(build, previous, "run-1", as_of=AS_OF, programme=PROGRAMME, **also)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def good_results(good: Path) -> list[CheckResult]:
+    return check(good, good)
+
+
+def test_a_good_build_passes_whole(good_results: list[CheckResult]) -> None:
+    assert [r for r in good_results if not r.passed] == []
+    assert passed(good_results)
+    assert refusal(good_results) is None
+    assert len({(r.table, r.name, r.column) for r in good_results}) == len(good_results)
+
+
+# -- every check finds what it is for --------------------------------------------------------------
+
+LAST = "as_of = date '2026-01-31'"
+PAIR = "land_code = '09' and service_id = 'ummeldung'"
+
+
+def coverage(change: str) -> str:
+    """``change`` in one row of coverage_daily."""
+    return f"update metrics.coverage_daily set {change} where {PAIR} and {LAST}"
+
+
+#: The damage of another entry of its group does it.
+SAME = "select 1"
+
+#: Groups of damages that do not hide each other: table, check, column, and the damage.
+DAMAGES: dict[str, list[tuple[str, str, str | None, str]]] = {
+    "tables": [
+        ("metrics.adoption_monthly", "not_empty", None, "delete from metrics.adoption_monthly"),
+        ("core.surprise", "grain_declared", None, "create table core.surprise as select 1 as x"),
+        ("core.dim_land", "grain_unique", None, "insert into core.dim_land from core.dim_land where land_code = '09'"),
+        ("core.fct_cost", "key_not_null", "entry_id", "update core.fct_cost set entry_id = null where entry_id = 'e7'"),
+        (
+            "core.dim_region",
+            "count_not_negative",
+            "population",
+            "update core.dim_region set population = -1 where ags = '06171002'",
+        ),
+        (
+            "core.dim_region",
+            "intervals_disjoint",
+            None,
+            """
+            insert into core.dim_region
+            select * replace (date '2020-01-01' as valid_from) from core.dim_region where ags = '09171003'
+            """,
+        ),
+        ("core.dim_region", "numbers_finite", None, "update core.dim_region set area_km2 = 'nan' where ags = '09171001'"),
+        (
+            "core.fct_cost",
+            "reference_known",
+            "authority_id",
+            "update core.fct_cost set authority_id = 'x/1' where entry_id = 'e3'",
+        ),
+        ("core.fct_cost", "reference_known", "service_id", "update core.fct_cost set service_id = 'x' where entry_id = 'e4'"),
+        (
+            "meta.quarantine_summary",
+            "reference_known",
+            "land_code",
+            "update meta.quarantine_summary set land_code = '17' where land_code = '06'",
+        ),
+        (_COVERAGE, "share_in_range", "coverage_authority_share", coverage("coverage_authority_share = 1.01")),
+        (_COVERAGE, "quotient_of_its_parts", "coverage_authority_share", SAME),
+        (_COVERAGE, "quotient_of_its_parts", "coverage_population_share", coverage("coverage_population_share = null")),
+        (_COVERAGE, "area_wide_means_all", "is_area_wide", coverage("is_area_wide = true")),
+        (_COVERAGE, "part_within_whole", "municipalities_operational", coverage("municipalities_operational = 4")),
+        (_COVERAGE, "population_within_land", "population_competent", coverage("population_competent = 60000")),
+        (
+            _COVERAGE,
+            "programme_complete",
+            None,
+            "delete from metrics.coverage_daily where land_code = '06' and service_id = 'fuehrerschein'",
+        ),
+        (_COVERAGE, "programme_kept", None, SAME),
+        (
+            _COVERAGE,
+            "same_first_day",
+            "as_of",
+            """
+            delete from metrics.coverage_daily
+            where land_code = '09' and service_id = 'fuehrerschein' and as_of = date '2026-01-01'
+            """,
+        ),
+        (_PROGRAMME, "sums_of_services", None, SAME),
+        (
+            _PROGRAMME,
+            "days_complete",
+            "as_of",
+            "delete from metrics.programme_coverage_daily where land_code = '06' and as_of = date '2026-01-09'",
+        ),
+        (
+            _COST,
+            "total_is_sum_of_payers",
+            "cost_full_eur",
+            "update metrics.cost_per_connection set cost_full_eur = 7999.98 where land_code = '09' and payer = 'land'",
+        ),
+        (
+            _COST,
+            "cost_plausible",
+            "cost_per_connection_eur",
+            "update metrics.cost_per_connection set cost_per_connection_eur = 20 where land_code = '06' and payer = 'total'",
+        ),
+        (_COST, "cost_change", "cost_per_connection_eur", SAME),
+        (_COST, "quotient_of_its_parts", "cost_per_connection_eur", SAME),
+        (
+            _FUNNEL,
+            "funnel_is_coverage",
+            "authorities_current_count",
+            "update metrics.phase_funnel_daily set authorities_current_count = 3 where phase = 'none' and as_of = date '2026-01-05'",
+        ),
+        ("meta.delivery", "rows_add_up", "rows_delivered", "update meta.delivery set rows_delivered = 26 where land_code = '09'"),
+        (
+            "core.fct_cost",
+            "unit_unchanged",
+            "amount_eur",
+            "update core.fct_cost set amount_eur = amount_eur / 1000 where land_code = '09' and entry_id > 'e10'",
+        ),
+        (
+            "core.fct_cost",
+            "unit_of_new_rows",
+            "amount_eur",
+            """
+            insert into core.fct_cost
+            select * replace ('new' || entry_id as entry_id, amount_eur * 100 as amount_eur) from core.fct_cost where land_code = '06'
+            """,
+        ),
+        ("core.fct_cost", "ledger_whole", None, SAME),
+        (
+            "meta.source_status",
+            "required_has_data",
+            "status",
+            "update meta.source_status set status = 'missing' where land_code = '06'",
+        ),
+        ("meta.source_status", "trouble_is_explained", "message_de", SAME),
+        (
+            "core.bridge_competence",
+            "one_authority_each",
+            None,
+            "update core.bridge_competence set ags = '09171003' where ags = '09171002' and service_id = 'fuehrerschein'",
+        ),
+    ],
+    "changes": [
+        ("release", "tables_kept", None, "drop table core.fct_listing"),
+        ("core.fct_listing", "present", None, SAME),
+        ("release", "rows_kept", None, "delete from core.fct_cost where entry_id not in ('e1', 'e2')"),
+        ("release", "rows_nearly_kept", None, SAME),
+        ("core.fct_cost", "ledger_kept", "entry_id", SAME),
+        (
+            _COVERAGE,
+            "days_complete",
+            "as_of",
+            "delete from metrics.coverage_daily where land_code = '06' and as_of = date '2026-01-31'",
+        ),
+        (
+            _COVERAGE,
+            "competent_as_in_bridge",
+            "authorities_competent",
+            f"update metrics.coverage_daily set authorities_competent = 6 where {PAIR}",
+        ),
+        (_COVERAGE, "competent_change", "authorities_competent", SAME),
+        (_COVERAGE, "population_change", "population_competent", coverage("population_competent = 5000")),
+        (
+            _ADOPTION,
+            "months_kept",
+            "month",
+            "delete from metrics.adoption_monthly where land_code = '09' and month = date '2025-11-01'",
+        ),
+        (_ADOPTION, "submitted_kept", "submitted_online_count", SAME),
+        (
+            _ADOPTION,
+            "months_complete",
+            "month",
+            "delete from metrics.adoption_monthly where land_code = '06' and month = date '2025-12-01'",
+        ),
+    ],
+    # as if twenty more had been live in the release before
+    "operational": [
+        (_COVERAGE, "operational_drop", "authorities_operational", SAME),
+        (_COVERAGE, "history_kept", "authorities_operational", SAME),
+        (
+            _COVERAGE,
+            "operational_as_in_phases",
+            "authorities_operational",
+            """
+            update core.fct_connection_phase set phase = 'suspended'
+            where authority_id = 'amt/09171001' and phase = 'operational'
+            """,
+        ),
+    ],
+}
+
+#: The release before, where it is not the good build itself.
+BEFORE = {"operational": f"update metrics.coverage_daily set authorities_operational = 21 where {PAIR}"}
+
+
+@pytest.fixture(scope="module", params=DAMAGES)
+def damaged(
+    request: pytest.FixtureRequest, good: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, list[CheckResult]]:
+    folder = tmp_path_factory.mktemp("damaged")
+    build = changed(good, folder / "build.duckdb", *(damage for *_, damage in DAMAGES[request.param]))
+    previous = changed(good, folder / "previous.duckdb", BEFORE.get(request.param, "select 1"))
+    return request.param, check(build, previous)
+
+
+def test_every_damage_is_found(damaged: tuple[str, list[CheckResult]]) -> None:
+    group, results = damaged
+    failed = {(r.table, r.name, r.column) for r in results if not r.passed}
+    assert {(table, name, column) for table, name, column, _ in DAMAGES[group]} - failed == set()
+    assert not passed(results)
+
+
+def test_only_a_missing_table_breaks_a_check(damaged: tuple[str, list[CheckResult]]) -> None:
+    group, results = damaged
+    broken = {r.table for r in results if r.is_broken}
+    assert broken == ({"core.fct_listing"} if group == "changes" else set())
+    assert not any(r.passed for r in results if r.is_broken)
+
+
+def test_failures_show_keys_and_nothing_else(damaged: tuple[str, list[CheckResult]]) -> None:
+    for result in damaged[1]:
+        assert len(result.examples) <= 5
+        allowed = {*GRAIN.get(result.table, ()), result.column, "table_name"}
+        assert all(set(example) <= allowed for example in result.examples), result
+        assert CheckResult.from_dict(result.to_dict()) == result
+
+
+def test_no_check_is_without_its_damage(good_results: list[CheckResult], good: Path, tmp_path: Path) -> None:
+    damaged_checks = {name for damages in DAMAGES.values() for _, name, _, _ in damages}
+    jump = {"operational_jump"}  # test_a_wave_that_goes_live_is_reported_and_passes
+    assert {r.name for r in good_results} - damaged_checks - jump == set()
+
+
+def test_a_wave_that_goes_live_is_reported_and_passes(good: Path, tmp_path: Path) -> None:
+    # ten more authorities exist in both releases, and go live on the last day
+    ten = "range(10) as r(n)"
+    more = [
+        f"insert into core.dim_authority select 'amt/' || n, '09', '1900-01-01', null from {ten}",
+        f"insert into core.dim_region select '09', '0918100' || n, 0, 1, '1900-01-01', null from {ten}",
+        f"""
+        insert into core.bridge_competence
+        select '09', 'amt/' || n, 'ummeldung', '0918100' || n, false, '1900-01-01', null from {ten}
+        """,
+        f"""
+        update metrics.coverage_daily set authorities_competent = 13, coverage_authority_share = 1 / 13.0::double
+        where {PAIR}
+        """,
+        f"""
+        update metrics.phase_funnel_daily set authorities_current_count = 12, authorities_reached_count = 13
+        where {PAIR} and phase = 'none'
+        """,
+        """
+        update metrics.programme_coverage_daily
+        set authority_service_pairs_competent = 16, coverage_micro_share = 2 / 16.0::double
+        where land_code = '09'
+        """,
+    ]
+    live = [
+        f"""
+        insert into core.fct_connection_phase
+        select '09', 'amt/' || n, 'ummeldung', 'operational', '2026-01-31', null from {ten}
+        """,
+        coverage("authorities_operational = 11, coverage_authority_share = 11 / 13.0::double"),
+        f"update metrics.phase_funnel_daily set authorities_current_count = 2 where {PAIR} and phase = 'none' and {LAST}",
+        f"""
+        update metrics.phase_funnel_daily set authorities_current_count = 11, authorities_reached_count = 11
+        where {PAIR} and phase = 'operational' and {LAST}
+        """,
+        f"""
+        update metrics.programme_coverage_daily
+        set authority_service_pairs_operational = 12, coverage_micro_share = 12 / 16.0::double
+        where land_code = '09' and {LAST}
+        """,
+    ]
+    previous = changed(good, tmp_path / "previous.duckdb", *more)
+    results = check(changed(previous, tmp_path / "build.duckdb", *live), previous)
+    [failed] = [r for r in results if not r.passed]
+    assert (failed.name, failed.severity) == ("operational_jump", "warn")
+    assert failed.examples == [{"land_code": "09", "service_id": "ummeldung"}]
+    assert failed.observed == "1 row(s): 09/ummeldung: 11 after 1"
+    assert passed(results)
+
+
+# -- the edges -------------------------------------------------------------------------------------
+
+
+def test_the_first_release_is_not_compared(good: Path, good_results: list[CheckResult]) -> None:
+    names = {r.name for r in check(good, None)}
+    assert "rows_kept" not in names
+    assert "grain_unique" in names
+    assert "rows_kept" in {r.name for r in good_results}
+
+
+def test_what_the_publisher_adds_is_not_missed(good: Path, tmp_path: Path) -> None:
+    added = [f'create table meta."{name}" as select 1 as x' for name in ("release", "check_result", "column")]
+    results = check(good, changed(good, tmp_path / "previous.duckdb", *added))
+    assert [r for r in results if not r.passed] == []
+
+
+def test_a_build_for_an_earlier_day_is_not_judged_by_its_volume(good: Path, tmp_path: Path) -> None:
+    early = "as_of > date '2026-01-10'"
+    build = changed(
+        good,
+        tmp_path / "early.duckdb",
+        *(f"delete from metrics.{t} where {early}" for t in ("coverage_daily", "programme_coverage_daily", "phase_funnel_daily")),
+    )
+    results = audit(build, good, "run-1")
+    assert [r for r in results if not r.passed] == []
+    assert "rows_kept" not in {r.name for r in results}
+    assert "competent_change" in {r.name for r in results}
+
+
+def test_a_missing_mart_is_broken_and_refused(good: Path, tmp_path: Path) -> None:
+    results = check(changed(good, tmp_path / "build.duckdb", "drop table metrics.cost_per_connection"), None)
+    mart = [r for r in results if r.table == "metrics.cost_per_connection"]
+    assert mart
+    assert all(r.is_broken and not r.passed for r in mart)
+    assert [r for r in results if not r.passed and r.table != "metrics.cost_per_connection"] == []
+    sentences = refusal(results)
+    assert sentences is not None
+    assert "konnte nicht laufen" in sentences[0]
+    assert "cost_per_connection" in sentences[1]
+
+
+@pytest.mark.parametrize("content", [None, b"this is not a database"])
+def test_a_build_that_cannot_be_opened_is_refused(good: Path, tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "warehouse.duckdb"
+    if content is not None:
+        path.write_bytes(content)
+    for results in (check(path, good), check(good, path)):
+        [result] = results
+        assert result.is_broken
+        assert not result.passed
+        assert not passed(results)
+
+
+def test_nothing_stays_open(good: Path, good_results: list[CheckResult]) -> None:
+    # a reader would keep a writer out, a writer a reader
+    duckdb.connect(str(good)).close()
+
+
+def test_limits_come_from_the_thresholds(good: Path, tmp_path: Path) -> None:
+    limits = dict(thresholds.load())
+    limits["release_cost_per_connection_range_eur"] = limits["release_cost_per_connection_range_eur"].model_copy(
+        update={"value": [30_000, 40_000], "severity": "warn"}
+    )
+    failed = [r for r in check(good, None, thresholds=limits) if not r.passed]
+    assert {(r.name, r.severity, r.unexpected_count) for r in failed} == {("cost_plausible", "warn", 2)}
+
+
+def test_an_empty_table_passes_only_where_a_reason_is_written(good: Path, tmp_path: Path) -> None:
+    limits = dict(thresholds.load())
+    allowed = limits["release_empty_tables_allowed"]
+    assert isinstance(allowed.value, dict)
+    limits["release_empty_tables_allowed"] = allowed.model_copy(update={"value": {}})
+    failed = [r for r in check(good, None, thresholds=limits) if not r.passed]
+    assert {(r.table, r.name) for r in failed} == {("core.fct_listing", "not_empty")}
