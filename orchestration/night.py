@@ -1,0 +1,724 @@
+"""One night's work up to the inputs of dbt, as plain functions on files.
+
+Belongs here: what is fetched, which deliveries are admitted, how old a source may be, what tonight's build reads, and the record of
+the run. Does not: Dagster (``assets``), building (``warehouse``), publishing (``publication``).
+
+Under ``build/``::
+
+    <run_id>/run.json               the record of the run: outcome, message, seconds per leg
+    <run_id>/inputs/<table>/        what dbt reads (links to admitted clean files)
+    <run_id>/warehouse.duckdb       the build, audit.json beside it
+    tonight                         link to the newest run: paths that dbt sees stay the same, so its parse can be kept
+    dbt/                            dbt's own target and logs
+
+Under ``landing/attempts/<land_code>/<source>.jsonl``: one line per attempt to fetch, so that a source that answered "unchanged" is
+known to be up to date, also when the past is rebuilt.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from filelock import FileLock, Timeout
+
+from ingest import clock
+from ingest.clean import QUARANTINE_SCHEMA, CleaningRecord, clean_delivery
+from ingest.directory import Reference, build_references
+from ingest.fetch import FetchOutcome, fetch_source
+from ingest.landfile import LandFile, LandFileError, Source, load
+from ingest.landing import Delivery, Landing
+from ingest.tables import FEDERAL, TABLES
+from orchestration import alerts
+from orchestration.settings import Settings, UsageError, code_version
+
+log = logging.getLogger("rollin.night")
+
+#: Tables that say who is competent where: read before everything that names an authority.
+REFERENCE_TABLES = ("regions", "territory_changes", "authorities", "competences")
+
+#: How many runs keep their build and inputs; their records stay.
+_BUILDS_KEPT = 3
+
+
+class Refused(Exception):
+    """dbt's tests or the gate refuse the release (exit code 3)."""
+
+
+class NoData(Exception):
+    """A required source has no admissible data (exit code 4)."""
+
+
+class Busy(Exception):
+    """Another refresh of this home is running (exit code 5)."""
+
+
+#: What an exception of ours says about the outcome of a run; every other one is unexpected.
+_OUTCOMES: dict[type[Exception], str] = {Refused: "refused", NoData: "no_data", UsageError: "misconfigured"}
+
+
+@dataclass(frozen=True)
+class Admission:
+    """Whether one cleaned delivery may be used. ``refusal_de``/``refusal_en``: why not, in one sentence."""
+
+    record: CleaningRecord
+    is_admitted: bool
+    refusal_de: str | None
+    refusal_en: str | None
+    checks: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class SourceState:
+    """What tonight knows about one source.
+
+    ``status``: ``current`` (its newest delivery is admitted and the last attempt worked), ``stale`` (a predecessor is carried
+    forward), ``missing`` (nothing admissible), ``not_configured``. ``confirmed_at``: the last instant at which the admitted data
+    were known to be what the source holds.
+    """
+
+    land_code: str
+    source: str
+    status: str
+    admissions: list[Admission]
+    confirmed_at: datetime | None
+    attempted_at: datetime | None
+    message_de: str | None
+    message_en: str | None
+    is_synthetic: bool
+
+    @property
+    def admitted(self) -> list[Admission]:
+        """The admitted deliveries in the order of receipt."""
+        return [admission for admission in self.admissions if admission.is_admitted]
+
+
+class Night:
+    """One run: its clock, its Länder, its folder and its record. Made by ``open_night``."""
+
+    def __init__(self, settings: Settings, run_id: str):
+        self.settings = settings
+        self.run_id = run_id
+        self.now = settings.now()
+        self.as_of: date = settings.as_of or clock.day_of(self.now)
+        try:
+            self.laender = load(settings.laender, settings.environ)
+        except LandFileError as error:
+            raise UsageError(str(error)) from None
+        self.landing = Landing(settings.home)
+        self.folder = settings.build / run_id
+        self.legs: dict[str, float] = {}
+        self.states: dict[tuple[str, str], SourceState] = {}
+        self.outcome: str | None = None
+        self.message: str | None = None
+        self.release_id: str | None = None
+
+    # ------------------------------------------------------------------------------------------------------------------ the record
+
+    @contextlib.contextmanager
+    def leg(self, name: str) -> Iterator[None]:
+        """Count the wall seconds of a part of the night."""
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.legs[name] = self.legs.get(name, 0.0) + time.perf_counter() - begun
+
+    def conclude(self, outcome: str, message: str, release_id: str | None = None) -> None:
+        """Record how the run ended: published, unchanged, refused, no_data, misconfigured, failed or incomplete (parts only)."""
+        self.outcome, self.message, self.release_id = outcome, message, release_id
+        document = {
+            "run_id": self.run_id,
+            "started_at": self.now.isoformat(),
+            "as_of": self.as_of.isoformat(),
+            "outcome": outcome,
+            "message": message,
+            "release_id": release_id,
+            "code_version": code_version(),
+            "legs": {name: round(seconds, 3) for name, seconds in self.legs.items()},
+        }
+        write_atomically(self.folder / "run.json", json.dumps(document, ensure_ascii=False, indent=1))
+
+    @contextlib.contextmanager
+    def step(self, leg: str) -> Iterator[None]:
+        """A part of the night: its seconds are counted, and how it fails becomes the outcome of the run, with an alert."""
+        try:
+            with self.leg(leg):
+                yield
+        except Exception as error:
+            outcome = _OUTCOMES.get(type(error), "failed")
+            message = str(error) if type(error) in _OUTCOMES else f"{leg}: {type(error).__name__}: {error}"
+            self.conclude(outcome, message)
+            alerts.send(self.settings, outcome=outcome, message=message, run_id=self.run_id)
+            raise
+
+    # ------------------------------------------------------------------------------------------------------------------- the sources
+
+    def source(self, land_code: str, name: str) -> tuple[LandFile, Source]:
+        """A Land and one of its sources."""
+        land = self.laender[land_code]
+        return land, next(source for source in land.sources if source.name == name)
+
+    def is_synthetic(self, land: LandFile) -> bool:
+        """Whether what this Land delivers tonight is synthetic."""
+        return self.settings.is_sample or land.is_synthetic
+
+    def measured(self) -> list[str]:
+        """Länder that are measured: their connections come from a source that is configured or has delivered before."""
+        codes = []
+        for code, land in self.laender.items():
+            sources = [s for s in land.sources if s.table == "connections"]
+            if code != FEDERAL and any(
+                s.is_configured(self.settings.environ) or self.landing.newest(code, s.name) is not None for s in sources
+            ):
+                codes.append(code)
+        return codes
+
+    def fetch(self, land_code: str, name: str) -> FetchOutcome:
+        """Ask one source; whatever the other side does, the outcome is recorded and the night goes on."""
+        land, source = self.source(land_code, name)
+        self._guard(land, source)
+        since = self._changes_since(land_code, name) if source.since else None
+        outcome = fetch_source(
+            land,
+            source,
+            self.landing,
+            land_codes=self.measured(),
+            now=self.now,
+            since=since,
+            environ=self.settings.environ,
+            is_synthetic=self.is_synthetic(land),
+        )
+        path = self._attempts_path(land_code, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        line = {"at": self.now.isoformat(), "status": outcome.status, "de": outcome.problem, "en": outcome.problem_en}
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        if outcome.status == "failed":
+            log.warning("%s/%s: %s", land.name, name, outcome.problem_en)
+        elif outcome.status != "not_configured":
+            log.info("%s/%s: %s (%d requests, %d bytes)", land.name, name, outcome.status, outcome.requests, outcome.bytes)
+        return outcome
+
+    def admit(self, land_code: str, name: str) -> SourceState:
+        """Clean what is new of a source, check it, and say what may be used tonight and how old that is."""
+        if (known := self.states.get((land_code, name))) is not None:
+            return known
+        land, source = self.source(land_code, name)
+        reference = self.reference(land_code) if TABLES[source.table].day else None
+        deliveries = self.landing.deliveries(land_code, name, until=self.now + timedelta(microseconds=1))
+        self._guard(land, source)
+        admissions: list[Admission] = []
+        predecessor: CleaningRecord | None = None
+        for delivery in deliveries:
+            record = clean_delivery(self.settings.home, self.landing, land, source, delivery, reference, self.now)
+            admission = self._checked(source, record, predecessor)
+            admissions.append(admission)
+            if admission.is_admitted:
+                predecessor = record
+        state = self._state(land, source, deliveries, admissions)
+        self.states[land_code, name] = state
+        if state.status == "stale":
+            log.warning("%s/%s is stale: %s", land.name, name, state.message_en)
+        return state
+
+    @functools.cached_property
+    def references(self) -> dict[str, Reference]:
+        """Who is competent where, per Land and, under "00", everywhere; from the admitted deliveries of the reference tables.
+
+        Raises NoData where no municipal directory is admissible.
+        """
+        frames: dict[str, list[pl.DataFrame]] = {table: [] for table in REFERENCE_TABLES}
+        for land in self.laender.values():
+            for source in land.sources:
+                if source.table in REFERENCE_TABLES:
+                    for admission in selected(source, self.admit(land.land_code, source.name).admitted):
+                        frames[source.table].append(pl.read_parquet(self.settings.home / admission.record.clean_path))
+        directories = frames["regions"]  # the federal one comes first and describes all of Germany
+        if not directories:
+            raise NoData(self._no_directory())
+        joined = {table: pl.concat(parts) if parts else None for table, parts in frames.items()}
+        references = build_references(
+            self.laender, directories[0], joined["territory_changes"], joined["authorities"], joined["competences"]
+        )
+        for reference in references.values():
+            for finding in reference.findings:
+                log.warning("%s", finding)
+        return references
+
+    def reference(self, land_code: str) -> Reference:
+        """The reference that deliveries of a Land, or of the federation, are read with."""
+        return self.references[land_code]
+
+    def _no_directory(self) -> str:
+        for land in self.laender.values():
+            for source in land.sources:
+                if source.table == "regions":
+                    state = self.states[land.land_code, source.name]
+                    why = state.message_en or "nothing was delivered"
+                    return f"The municipal directory {land.name}/{source.name} has no admissible data: {why}"
+        return "No source delivers the municipal directory: give deutschland.yaml a source with table: regions."
+
+    def _guard(self, land: LandFile, source: Source) -> None:
+        """Synthetic and real data never meet in one home."""
+        newest = self.landing.newest(land.land_code, source.name)
+        if newest is not None and newest.is_synthetic != self.is_synthetic(land):
+            held, asked = ("synthetic", "real") if newest.is_synthetic else ("real", "synthetic")
+            raise UsageError(
+                f"{self.settings.home} holds {held} data of {land.name} and this run would add {asked} ones: "
+                "name another folder with --home."
+            )
+
+    def _attempts_path(self, land_code: str, name: str) -> Path:
+        return self.landing.root / "attempts" / land_code / f"{name}.jsonl"
+
+    def _attempts(self, land_code: str, name: str) -> list[dict[str, Any]]:
+        """Attempts up to this run's instant; a line that a kill cut short is no attempt."""
+        attempts = []
+        try:
+            lines = self._attempts_path(land_code, name).read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return []
+        for line in lines:
+            with contextlib.suppress(ValueError, KeyError):
+                attempt = json.loads(line)
+                attempt["at"] = datetime.fromisoformat(attempt["at"])
+                if attempt["at"] <= self.now:
+                    attempts.append(attempt)
+        return attempts
+
+    def _good_attempts(self, land_code: str, name: str, before: datetime | None) -> list[datetime]:
+        """When the source answered and nothing was wrong with the answer, so far as it was received before an instant."""
+        return [
+            attempt["at"]
+            for attempt in self._attempts(land_code, name)
+            if attempt["status"] in ("new", "unchanged") and (before is None or attempt["at"] < before)
+        ]
+
+    def _changes_since(self, land_code: str, name: str) -> datetime | None:
+        """From when on changes are asked for: the last good attempt; what was refused or never judged is asked for again."""
+        newest = self.landing.newest(land_code, name)
+        if newest is None:
+            return None
+        folder = self.settings.home / "clean" / "admissions" / land_code / name
+        is_judged_good = any(_is_admitted(path) for path in folder.glob(f"{newest.delivery_id}.*.json"))
+        return max(self._good_attempts(land_code, name, None if is_judged_good else newest.delivered_at), default=None)
+
+    def _checked(self, source: Source, record: CleaningRecord, predecessor: CleaningRecord | None) -> Admission:
+        """The delivery checks of one record; what was judged already, against the same predecessor and limits, is not judged again."""
+        from expectations import thresholds
+
+        folder = self.settings.home / "clean" / "admissions" / record.land_code / record.source
+        path = folder / f"{record.delivery_id}.{record.fingerprint}.json"
+        against = {
+            "predecessor": f"{predecessor.delivery_id}.{predecessor.fingerprint}" if predecessor else None,
+            "thresholds": hashlib.sha256(thresholds.PATH.read_bytes()).hexdigest()[:12],
+        }
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            known = json.loads(path.read_text(encoding="utf-8"))
+            if known["against"] == against:
+                return Admission(record, known["is_admitted"], known["refusal_de"], known["refusal_en"], known["checks"])
+        from expectations import delivery as suite
+        from expectations import results as verdicts
+
+        table = TABLES[source.table]
+        home = self.settings.home
+        results = suite.check_delivery(
+            home / record.clean_path,
+            home / record.quarantine_path,
+            table=source.table,
+            land_code=record.land_code,
+            source=record.source,
+            key=table.key,
+            delivers=source.delivers,
+            expects_full_list=is_full_list(source),
+            rows_delivered=record.rows_delivered,
+            quarantined=record.quarantined,
+            missing_columns=record.missing_columns,
+            problem=record.problem,
+            problem_en=record.problem_en,
+            required=[name for name, column in table.schema.columns().items() if not column.nullable],
+            predecessor_rows=predecessor.rows_clean if predecessor else None,
+            predecessor_parquet=home / predecessor.clean_path if predecessor else None,
+        )
+        refusal = verdicts.refusal(results)
+        refusal_de, refusal_en = refusal or (None, None)
+        admission = Admission(record, refusal is None, refusal_de, refusal_en, [r.to_dict() for r in results])
+        document = {k: v for k, v in asdict(admission).items() if k != "record"} | {"against": against}
+        write_atomically(path, json.dumps(document, ensure_ascii=False, indent=1, default=str))
+        return admission
+
+    def _state(self, land: LandFile, source: Source, deliveries: list[Delivery], admissions: list[Admission]) -> SourceState:
+        attempts = self._attempts(land.land_code, source.name)
+        last = attempts[-1] if attempts else None
+        admitted = [a for a in admissions if a.is_admitted]
+        # A refusal stands until the same file, or the same list, is delivered well; another file of a folder does not mend it.
+        newest_of_address = {_address(source, d): a for d, a in zip(deliveries, admissions, strict=True)}
+        standing = sorted((a for a in newest_of_address.values() if not a.is_admitted), key=lambda a: a.record.delivery_id)
+        confirmed_at = None
+        if admitted:
+            until = standing[0].record.delivered_at if standing else None
+            confirmed_at = max([admitted[-1].record.delivered_at, *self._good_attempts(land.land_code, source.name, until)])
+        message_de = message_en = None
+        if standing:
+            message_de, message_en = standing[-1].refusal_de, standing[-1].refusal_en
+        if last is not None and last["status"] == "failed":
+            message_de, message_en = last["de"], last["en"]
+        if not admitted and last is not None and last["status"] == "not_configured":
+            status, message_de, message_en = "not_configured", last["de"], last["en"]
+        elif not admitted:
+            status = "missing"
+        else:
+            status = "stale" if message_en else "current"
+        return SourceState(
+            land.land_code,
+            source.name,
+            status,
+            admissions,
+            confirmed_at,
+            last["at"] if last else None,
+            message_de,
+            message_en,
+            any(delivery.is_synthetic for delivery in deliveries),
+        )
+
+    # -------------------------------------------------------------------------------------------------------------------- the inputs
+
+    def demand(self) -> None:
+        """Raise NoData where a required source of a measured Land has no admissible data young enough."""
+        measured = self.measured()
+        if not measured:
+            raise UsageError(
+                "No Land is configured: set the addresses that its Land file names (see README, 'A Land file'), "
+                "or try the embedded sample with --sample."
+            )
+        for code in (FEDERAL, *measured):
+            land = self.laender[code]
+            for source in land.sources:
+                state = self.admit(code, source.name)
+                if not source.required:
+                    continue
+                where = f"{land.name}/{source.name}"
+                if state.confirmed_at is None:
+                    why = state.message_en or "nothing was delivered yet"
+                    raise NoData(f"{where} is required and has no admissible data: {why}")
+                age = (self.now - state.confirmed_at) / timedelta(days=1)
+                if age > source.max_age_days:
+                    why = state.message_en or "it has not been fetched since"
+                    raise NoData(
+                        f"{where} is required and its last admissible data are {age:.1f} days old, more than "
+                        f"max_age_days = {source.max_age_days}: {why}"
+                    )
+
+    def assemble(self) -> str:
+        """Lay out what dbt reads tonight and return the sha256 of all of it: equal inputs make equal tables.
+
+        Admitted deliveries are linked, of a snapshot the newest only (of listings all, they carry the history of the catalogue);
+        derived regions, authorities and competences and the run's own tables are written.
+        Raises NoData as ``demand`` does.
+        """
+        self.demand()
+        inputs = self.folder / "inputs"
+        shutil.rmtree(inputs, ignore_errors=True)
+        for canonical in TABLES.values():
+            (inputs / canonical.name).mkdir(parents=True)
+            pl.DataFrame(schema=_enums_as_text(canonical.polars_schema())).write_parquet(
+                inputs / canonical.name / "schema.parquet"
+            )
+        (inputs / "quarantine").mkdir()
+        pl.DataFrame(schema=QUARANTINE_SCHEMA).write_parquet(inputs / "quarantine" / "schema.parquet")
+
+        sha = hashlib.sha256(code_version().encode())
+        measured = self.measured()
+        codes = [FEDERAL, *measured]
+        for code in codes:
+            for source in self.laender[code].sources:
+                for admission in selected(source, self.admit(code, source.name).admitted):
+                    record = admission.record
+                    file = f"{code}.{source.name}.{record.delivery_id}.{record.fingerprint}.parquet"
+                    self._link(record.quarantine_path, inputs / "quarantine" / file)
+                    if source.table not in REFERENCE_TABLES:  # these are read through what is derived from them
+                        self._link(record.clean_path, inputs / source.table / file)
+                    sha.update(f"{source.table} {file}\n".encode())
+
+        everywhere = self.references[FEDERAL]
+        derived = {"regions": everywhere.regions, "authorities": everywhere.authorities, "competences": everywhere.competences}
+        for table, frame in derived.items():
+            if table != "regions":
+                frame = frame.filter(pl.col("land_code").is_in(measured))
+            frame = frame.cast(_enums_as_text(TABLES[table].polars_schema()))
+            frame.write_parquet(inputs / table / "derived.parquet")
+            sha.update(frame.write_csv().encode())
+
+        for name, frame in self._own_tables(codes).items():
+            (inputs / name).mkdir()
+            frame.write_parquet(inputs / name / f"{name}.parquet")
+            stamps = [column for column in ("run_id", "now_at", "last_attempt_at") if column in frame.columns]
+            sha.update(frame.drop(stamps).write_csv().encode())
+        return sha.hexdigest()
+
+    def _own_tables(self, codes: list[str]) -> dict[str, pl.DataFrame]:
+        """What a run knows about itself, as the tables ``run``, ``land``, ``land_service``, ``source`` and ``delivery``."""
+        states = {(c, s.name): self.admit(c, s.name) for c in self.laender for s in self.laender[c].sources}
+        lands = [self.laender[code] for code in codes if code != FEDERAL]
+        run = {
+            "run_id": self.run_id,
+            "as_of": self.as_of,
+            "now_at": self.now,
+            "code_version": code_version(),
+            "is_synthetic": any(states[c, s.name].is_synthetic for c in codes for s in self.laender[c].sources),
+        }
+        programmes = [(land, land.programme) for land in lands if land.programme is not None]
+        return {
+            "run": pl.DataFrame([run], schema_overrides={"now_at": pl.Datetime("us", "UTC")}),
+            "land": pl.DataFrame(
+                [
+                    {
+                        "land_code": land.land_code,
+                        "name": land.name,
+                        "programme_start": land.programme.start if land.programme else None,
+                        "target_on": land.programme.target.date if land.programme else None,
+                        "target_share": land.programme.target.share if land.programme else None,
+                    }
+                    for land in lands
+                ],
+                schema={
+                    "land_code": pl.String,
+                    "name": pl.String,
+                    "programme_start": pl.Date,
+                    "target_on": pl.Date,
+                    "target_share": pl.Float64,
+                },
+            ),
+            "land_service": pl.DataFrame(
+                [
+                    {"land_code": land.land_code, "service_id": service, "baseline_connections": programme.baseline.get(service)}
+                    for land, programme in programmes
+                    for service in programme.services
+                ],
+                schema={"land_code": pl.String, "service_id": pl.String, "baseline_connections": pl.Int64},
+            ),
+            "source": pl.DataFrame(
+                [self._source_row(self.laender[c], s, states[c, s.name]) for c in self.laender for s in self.laender[c].sources],
+                schema=_SOURCE_SCHEMA,
+            ),
+            "delivery": pl.DataFrame(
+                [
+                    _delivery_row(admission, selected(s, states[code, s.name].admitted))
+                    for code in codes
+                    for s in self.laender[code].sources
+                    for admission in states[code, s.name].admissions
+                ],
+                schema=_DELIVERY_SCHEMA,
+            ),
+        }
+
+    def _source_row(self, land: LandFile, source: Source, state: SourceState) -> dict[str, Any]:
+        newest = state.admitted[-1].record if state.admitted else None
+        return {
+            "land_code": land.land_code,
+            "source": source.name,
+            "table_name": source.table,
+            "format": source.format,
+            "delivers": source.delivers,
+            "is_required": source.required,
+            "max_age_days": source.max_age_days,
+            "licence": source.licence,
+            "status": state.status,
+            "last_delivery_id": newest.delivery_id if newest else None,
+            "last_delivered_at": newest.delivered_at if newest else None,
+            "last_attempt_at": state.attempted_at,
+            "message_de": state.message_de,
+            "message_en": state.message_en,
+        }
+
+    def _link(self, path: str, link: Path) -> None:
+        target = self.settings.home / path
+        if not link.exists():
+            os.symlink(os.path.relpath(target, link.parent.resolve()), link)
+
+    def open_folder(self) -> None:
+        """Make the run's folder, point ``tonight`` to it, and clear what earlier runs no longer need."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        pointer = self.settings.build / "tonight"
+        aside = pointer.with_name(".tonight")
+        aside.unlink(missing_ok=True)
+        os.symlink(self.run_id, aside)
+        os.replace(aside, pointer)
+        runs = sorted(
+            (p for p in self.settings.build.iterdir() if (p / "inputs").is_dir() and not p.is_symlink()),
+            key=lambda p: p.stat().st_mtime,
+        )
+        for old in runs[:-_BUILDS_KEPT]:
+            if old != self.folder:
+                shutil.rmtree(old / "inputs", ignore_errors=True)
+                for name in ("warehouse.duckdb", "warehouse.duckdb.wal"):
+                    (old / name).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def open_night(settings: Settings, run_id: str) -> Iterator[Night]:
+    """A night with its home to itself: takes the lock, makes the run's folder, leaves a record however the run ends.
+
+    Raises Busy where another refresh holds the lock, UsageError for a configuration that cannot work.
+    """
+    with lock(settings):
+        night = Night(settings, run_id)
+        night.open_folder()
+        try:
+            yield night
+        finally:
+            if night.outcome is None:
+                night.conclude(
+                    "incomplete", "The run ended before the publication: parts of it were not asked for, or it was stopped."
+                )
+
+
+@contextlib.contextmanager
+def lock(settings: Settings) -> Iterator[None]:
+    """One refresh at a time: a lock of the operating system, which a killed process cannot leave behind. Re-entrant."""
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True)
+        held = FileLock(settings.home / "refresh.lock", blocking=False, thread_local=False, is_singleton=True)
+        with held:
+            yield
+    except Timeout:
+        raise Busy(
+            f"Another refresh of {settings.home} is running: wait until it ends, 'rollin status' shows what it published."
+        ) from None
+    except PermissionError as error:
+        raise UsageError(
+            f"{settings.home} cannot be written ({error.strerror}): correct its rights or name another folder with --home."
+        ) from None
+
+
+_SOURCE_SCHEMA: dict[str, Any] = {
+    "land_code": pl.String,
+    "source": pl.String,
+    "table_name": pl.String,
+    "format": pl.String,
+    "delivers": pl.String,
+    "is_required": pl.Boolean,
+    "max_age_days": pl.Int64,
+    "licence": pl.String,
+    "status": pl.String,
+    "last_delivery_id": pl.String,
+    "last_delivered_at": pl.Datetime("us", "UTC"),
+    "last_attempt_at": pl.Datetime("us", "UTC"),
+    "message_de": pl.String,
+    "message_en": pl.String,
+}
+
+_DELIVERY_SCHEMA: dict[str, Any] = {
+    "land_code": pl.String,
+    "source": pl.String,
+    "table_name": pl.String,
+    "delivery_id": pl.String,
+    "delivered_at": pl.Datetime("us", "UTC"),
+    "rows_delivered": pl.Int64,
+    "rows_clean": pl.Int64,
+    "rows_quarantined": pl.Int64,
+    "is_admitted": pl.Boolean,
+    "is_in_force": pl.Boolean,
+    "refusal_de": pl.String,
+    "refusal_en": pl.String,
+}
+
+
+def _delivery_row(admission: Admission, in_force: list[Admission]) -> dict[str, Any]:
+    record = admission.record
+    return {
+        "land_code": record.land_code,
+        "source": record.source,
+        "table_name": record.table,
+        "delivery_id": record.delivery_id,
+        "delivered_at": record.delivered_at,
+        "rows_delivered": record.rows_delivered,
+        "rows_clean": record.rows_clean,
+        "rows_quarantined": sum(record.quarantined.values()),
+        "is_admitted": admission.is_admitted,
+        "is_in_force": any(admission is one for one in in_force),
+        "refusal_de": admission.refusal_de,
+        "refusal_en": admission.refusal_en,
+    }
+
+
+def is_full_list(source: Source) -> bool:
+    """Whether each answer of this source is the whole list again: no increments, and no folder that files are added to."""
+    return source.since is None and not is_folder(source)
+
+
+def _address(source: Source, delivery: Delivery) -> str:
+    """What a delivery is a new version of: its own file in a folder of files, else all that the source ever delivered."""
+    return delivery.parts[0].name if is_folder(source) and delivery.parts else ""
+
+
+def is_folder(source: Source) -> bool:
+    """Whether the location is a pattern, so that every file that matches it is a delivery of its own."""
+    return any(sign in source.location for sign in "*?[")
+
+
+def selected(source: Source, admitted: list[Admission]) -> list[Admission]:
+    """The admitted deliveries whose rows count: of a snapshot the newest, it retires what it no longer names."""
+    if source.delivers == "snapshot" and source.table != "listings":
+        return admitted[-1:]
+    return admitted
+
+
+def _enums_as_text(schema: pl.Schema) -> pl.Schema:
+    return pl.Schema({name: pl.String() if isinstance(dtype, pl.Enum) else dtype for name, dtype in schema.items()})
+
+
+def _is_admitted(path: Path) -> bool:
+    with contextlib.suppress(OSError, ValueError):
+        return bool(json.loads(path.read_text(encoding="utf-8")).get("is_admitted"))
+    return False
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a small file so that a reader sees the old one or the new one, also after a power cut."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    with aside.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(aside, path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in a folder durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+__all__ = [
+    "Admission",
+    "Busy",
+    "Night",
+    "NoData",
+    "Refused",
+    "SourceState",
+    "is_full_list",
+    "lock",
+    "open_night",
+    "selected",
+    "sync_folder",
+    "write_atomically",
+]

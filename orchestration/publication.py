@@ -1,0 +1,371 @@
+"""From an audited build to a release, and back to an older one.
+
+Belongs here: the audit record, writing a release aside, the flip of ``current``, verification, rollback, retention. Does not: what is
+checked (``expectations``), what a table holds (``dbt_project``).
+
+A release is a folder that never changes. It is written aside, synced, renamed into ``releases/`` and only then does ``current`` flip
+to it, in one rename of a link: whatever is killed when, ``current`` names a whole release.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from orchestration.night import sync_folder, write_atomically
+from orchestration.settings import Settings, UsageError
+
+#: The oldest DuckDB that opens a release (DESIGN: 1.2 and later).
+STORAGE_VERSION = "v1.2.0"
+
+SUMS = "SHA256SUMS"
+SCHEMAS = ("core", "metrics", "meta")
+_RELEASE_ID = re.compile(r"^\d{8}T\d{6}Z-[0-9a-f]{8}(-asof)?$")
+
+#: Tables that only the publisher can know, with their columns: type, description.
+_OWN: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
+    "release": (
+        "One row: what this release is.",
+        {
+            "release_id": ("varchar", "Identifier of the release, sorts by time."),
+            "run_id": ("varchar", "Run that built it, as in Dagster and audit.json."),
+            "as_of": ("date", "Berlin day that the metrics describe."),
+            "published_at": ("timestamptz", "Instant of publication (UTC)."),
+            "is_synthetic": ("boolean", "Whether any of the data is invented."),
+            "code_version": ("varchar", "Version of the package and a digest of its sources."),
+        },
+    ),
+    "check_result": (
+        "One row per check that this release passed or was warned by.",
+        {
+            "suite": ("varchar", "Suite that the check belongs to; dbt for the tests of the build."),
+            "table_name": ("varchar", "Table it is about."),
+            "check_name": ("varchar", "Stable identifier of the check."),
+            "column_name": ("varchar", "Column it is about, NULL for the whole table."),
+            "severity": ("varchar", "error refuses a release, warn reports."),
+            "is_passed": ("boolean", "Whether it passed."),
+            "is_broken": ("boolean", "Whether it could not run; it then counts as failed."),
+            "observed": ("varchar", "What was found."),
+            "expected": ("varchar", "What is demanded."),
+            "unexpected_count": ("bigint", "Rows that break the rule, NULL where it is not about rows."),
+            "description_de": ("varchar", "What is checked, in German."),
+            "description_en": ("varchar", "What is checked, in English."),
+        },
+    ),
+    "column": (
+        "One row per column of every published table.",
+        {
+            "schema_name": ("varchar", "Schema of the table."),
+            "table_name": ("varchar", "Table."),
+            "column_name": ("varchar", "Column."),
+            "position": ("integer", "Place within the table, from 1."),
+            "data_type": ("varchar", "DuckDB type."),
+            "description": ("varchar", "Meaning and unit."),
+        },
+    ),
+}
+
+
+class PublicationRefused(RuntimeError):
+    """The build is not the one that was audited, or the audit did not pass: nothing was published."""
+
+
+class UnknownRelease(UsageError):
+    """No such release, or it is damaged."""
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What the gate recorded about one build. ``results``: check results as dictionaries; ``failures``: of dbt, one sentence each."""
+
+    run_id: str
+    as_of: date
+    build_sha256: str
+    inputs_sha256: str
+    code_version: str
+    is_synthetic: bool
+    passed: bool
+    results: list[dict[str, Any]]
+    tests_passed: int
+    rebuilt: list[str]
+
+    def to_json(self) -> str:
+        """The record as it stands in ``audit.json``."""
+        return json.dumps(asdict(self) | {"as_of": self.as_of.isoformat()}, ensure_ascii=False, indent=1, default=str)
+
+    @classmethod
+    def read(cls, path: Path) -> Audit:
+        """The record in a file. Raises OSError, ValueError, KeyError or TypeError where it is none."""
+        document = json.loads(path.read_text(encoding="utf-8"))
+        return cls(**document | {"as_of": date.fromisoformat(document["as_of"])})
+
+
+def sha256_of(path: Path) -> str:
+    """Hex sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def current_audit(settings: Settings) -> Audit | None:
+    """The audit of the release that ``current`` names, None where there is none."""
+    try:
+        return Audit.read(settings.current / "audit.json")
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def publish(settings: Settings, build: Path, *, run_id: str, now: datetime, marts: Sequence[dict[str, Any]]) -> str:
+    """Write the release of an audited build, make it ``current`` unless the past was rebuilt, and return its id.
+
+    ``build``: the closed DuckDB file, ``audit.json`` beside it. ``marts``: the models to publish, as dbt's manifest has them.
+    Raises PublicationRefused where the audit did not pass, is of another run, or of other bytes than the build now has, or where a
+    copied table differs from the built one. Nothing half is ever readable.
+    """
+    audit = Audit.read(build.with_name("audit.json"))
+    if not audit.passed:
+        raise PublicationRefused("The audit did not pass: see audit.json beside the build.")
+    if audit.run_id != run_id:
+        raise PublicationRefused(f"The audit is of run {audit.run_id}, not of this run {run_id}: run the refresh again.")
+    if audit.build_sha256 != sha256_of(build):
+        raise PublicationRefused("The build changed after its audit: run the refresh again and let nobody open the build file.")
+    missing = sorted({node["name"] for node in marts} - set(audit.rebuilt))
+    if missing:
+        raise PublicationRefused(f"Not rebuilt in this run: {', '.join(missing)}. Run the refresh again with --full.")
+
+    releases = settings.published / "releases"
+    releases.mkdir(parents=True, exist_ok=True)
+    release_id = f"{now:%Y%m%dT%H%M%SZ}-{run_id.replace('-', '')[:8]}" + ("-asof" if settings.as_of else "")
+    aside = releases / f".{release_id}"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    _write_warehouse(build, aside, audit, release_id, now, marts)
+    shutil.copyfile(build.with_name("audit.json"), aside / "audit.json")
+    _seal(aside)
+    os.rename(aside, releases / release_id)
+    sync_folder(releases)
+    if settings.as_of is None:
+        point_to(settings, release_id)
+        retain(settings)
+    return release_id
+
+
+def point_to(settings: Settings, release_id: str) -> None:
+    """Make a release ``current``: one rename of a link, the only act by which readers see anything new."""
+    aside = settings.published / ".current"
+    aside.unlink(missing_ok=True)
+    os.symlink(Path("releases") / release_id, aside)
+    os.replace(aside, settings.current)
+    sync_folder(settings.published)
+
+
+def verify(release: Path) -> list[str]:
+    """What is wrong with the files of a release, one sentence each: changed, missing or unlisted ones; empty where it is whole."""
+    try:
+        lines = (release / SUMS).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return [f"{release.name} has no {SUMS}: it is not a whole release."]
+    listed = {path: sha for sha, path in (line.split("  ", 1) for line in lines)}
+    found = {str(path.relative_to(release)) for path in release.rglob("*") if path.is_file()} - {SUMS}
+    return [
+        *(f"{path} is missing." for path in sorted(set(listed) - found)),
+        *(f"{path} is not listed in {SUMS}." for path in sorted(found - set(listed))),
+        *(f"{path} was changed." for path in sorted(set(listed) & found) if sha256_of(release / path) != listed[path]),
+    ]
+
+
+def release_ids(settings: Settings) -> list[str]:
+    """All releases, oldest first, rebuilt pasts included."""
+    try:
+        return sorted(p.name for p in (settings.published / "releases").iterdir() if _RELEASE_ID.match(p.name))
+    except FileNotFoundError:
+        return []
+
+
+def current_id(settings: Settings) -> str | None:
+    """The release that ``current`` names."""
+    try:
+        return Path(os.readlink(settings.current)).name
+    except OSError:
+        return None
+
+
+def rollback(settings: Settings, release_id: str | None) -> str:
+    """Make an older release ``current`` again: the named one, or the one before the current. Returns its id.
+
+    Raises UnknownRelease where there is none or its files do not verify.
+    """
+    nights = [r for r in release_ids(settings) if not r.endswith("-asof")]
+    if release_id is None:
+        present = current_id(settings)
+        older = [r for r in nights if present is not None and r < present]
+        if not older:
+            raise UnknownRelease("There is no release before the current one: 'rollin status' lists what there is.")
+        release_id = older[-1]
+    if release_id not in nights:
+        raise UnknownRelease(f"There is no release '{release_id}'. Known: {', '.join(nights[-5:]) or 'none'}.")
+    problems = verify(settings.published / "releases" / release_id)
+    if problems:
+        raise UnknownRelease(f"Release {release_id} is damaged ({problems[0]} {len(problems)} in all): choose another one.")
+    point_to(settings, release_id)
+    return release_id
+
+
+def retain(settings: Settings) -> None:
+    """Delete the oldest nightly releases beyond ``ROLLIN_KEEP_RELEASES`` (default 30, at least 2); never the current one."""
+    try:
+        keep = max(2, int(settings.environ.get("ROLLIN_KEEP_RELEASES", "30")))
+    except ValueError:
+        raise UsageError("ROLLIN_KEEP_RELEASES is no number: set it to how many releases to keep, for example 30.") from None
+    nights = [r for r in release_ids(settings) if not r.endswith("-asof")]
+    for old in nights[:-keep]:
+        if old != current_id(settings):
+            # renamed first: a folder that is half deleted must not look like a release
+            doomed = settings.published / "releases" / f".{old}.deleted"
+            os.rename(settings.published / "releases" / old, doomed)
+            shutil.rmtree(doomed, ignore_errors=True)
+
+
+def sweep(settings: Settings) -> None:
+    """Remove what a killed publication left aside."""
+    releases = settings.published / "releases"
+    for left in releases.glob(".*") if releases.is_dir() else ():
+        shutil.rmtree(left, ignore_errors=True)
+
+
+# ------------------------------------------------------------------------------------------------------------------------ the files
+
+
+def _write_warehouse(
+    build: Path, folder: Path, audit: Audit, release_id: str, now: datetime, marts: Sequence[dict[str, Any]]
+) -> None:
+    tables = [(node["schema"], node["name"]) for node in marts]
+    with duckdb.connect() as con:
+        con.execute("set autoinstall_known_extensions = false; set threads = 2; set memory_limit = '4GB'; set TimeZone = 'UTC'")
+        con.execute(f"set temp_directory = {_text(str(folder.parent / '.spill'))}")
+        con.execute(f"attach {_text(str(build))} as build (read_only)")
+        con.execute(f"attach {_text(str(folder / 'warehouse.duckdb'))} as out (storage_version '{STORAGE_VERSION}')")
+        for schema in SCHEMAS:
+            con.execute(f"create schema out.{schema}")
+        for schema, name in tables:
+            # ordered, so that equal tables make equal files and row groups can be skipped
+            con.execute(f'create table out.{schema}."{name}" as from build.{schema}."{name}" order by all')
+            if _digest(con, "build", schema, name) != _digest(con, "out", schema, name):
+                raise PublicationRefused(
+                    f"The copy of {schema}.{name} differs from the build: check the disk and run the refresh again."
+                )
+        descriptions = _own_tables(con, audit, release_id, now)
+        for node in marts:
+            columns = {column["name"]: column.get("description", "") for column in node["columns"].values()}
+            descriptions[node["schema"], node["name"]] = (node["description"], columns)
+        _describe(con, descriptions)
+        con.execute("checkpoint out")
+        for schema, name in _tables_of(con):
+            _export(con, folder, schema, name)
+        con.execute("detach out")
+
+
+def _own_tables(
+    con: duckdb.DuckDBPyConnection, audit: Audit, release_id: str, now: datetime
+) -> dict[tuple[str, str], tuple[str, dict[str, str]]]:
+    """Create meta.release, meta.check_result and the empty meta.column; returns their descriptions."""
+    described = {}
+    for name, (description, columns) in _OWN.items():
+        con.execute(f'create table out.meta."{name}" ({", ".join(f"{column} {kind}" for column, (kind, _) in columns.items())})')
+        described["meta", name] = (description, {column: text for column, (_, text) in columns.items()})
+    con.execute(
+        "insert into out.meta.release values (?, ?, ?, ?, ?, ?)",
+        [release_id, audit.run_id, audit.as_of, now, audit.is_synthetic, audit.code_version],
+    )
+    rows = [
+        [
+            *(result[field] for field in ("suite", "table", "name", "column", "severity", "passed", "is_broken")),
+            *(result[field] for field in ("observed", "expected", "unexpected_count", "description_de", "description_en")),
+        ]
+        for result in audit.results
+    ]
+    if rows:
+        con.executemany(f"insert into out.meta.check_result values ({', '.join('?' * 12)})", rows)
+    return described
+
+
+def _describe(con: duckdb.DuckDBPyConnection, descriptions: dict[tuple[str, str], tuple[str, dict[str, str]]]) -> None:
+    """Comments on tables and columns, and meta.column with the same words."""
+    for (schema, name), (description, columns) in descriptions.items():
+        con.execute(f'comment on table out.{schema}."{name}" is {_text(description)}')
+        for column, text in columns.items():
+            con.execute(f'comment on column out.{schema}."{name}"."{column}" is {_text(text)}')
+    con.execute(
+        'insert into out.meta."column" select schema_name, table_name, column_name, column_index::integer, data_type, comment'
+        " from duckdb_columns() where database_name = 'out' order by all"
+    )
+
+
+def _tables_of(con: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
+    query = "select schema_name, table_name from duckdb_tables() where database_name = 'out' order by all"
+    return [(str(schema), str(name)) for schema, name in con.execute(query).fetchall()]
+
+
+def _digest(con: duckdb.DuckDBPyConnection, database: str, schema: str, name: str) -> Any:
+    """Rows and an order-free digest of a table's content."""
+    return con.execute(
+        f'select count(*), bit_xor(hash(t)), sum(hash(t)::hugeint) from {database}.{schema}."{name}" as t'
+    ).fetchall()
+
+
+def _export(con: duckdb.DuckDBPyConnection, folder: Path, schema: str, name: str) -> None:
+    parquet, csv = folder / "parquet" / schema / f"{name}.parquet", folder / "csv" / schema / f"{name}.csv"
+    for path in (parquet, csv):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    table = f'out.{schema}."{name}"'
+    con.execute(f"copy {table} to {_text(str(parquet))} (format parquet, compression zstd)")
+    columns = con.execute(
+        "select column_name, data_type from duckdb_columns() where database_name = 'out' and schema_name = ? and table_name = ?"
+        " order by column_index",
+        [schema, name],
+    ).fetchall()
+    # a cell that a spreadsheet would run as a formula becomes text
+    cells = ", ".join(
+        f"""case when regexp_matches("{column}", '^[=+\\-@\\t\\r]') then '''' || "{column}" else "{column}" end as "{column}\""""
+        if kind == "VARCHAR"
+        else f'"{column}"'
+        for column, kind in columns
+    )
+    con.execute(f"copy (select {cells} from {table}) to {_text(str(csv))} (format csv, header)")
+
+
+def _seal(folder: Path) -> None:
+    """Hash, protect and sync every file; SHA256SUMS comes last, so that its presence says that all others are whole."""
+    shutil.rmtree(folder.parent / ".spill", ignore_errors=True)
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    for path in files:
+        _protect(path)
+    sums = "".join(f"{sha256_of(path)}  {path.relative_to(folder)}\n" for path in files)
+    write_atomically(folder / SUMS, sums)
+    _protect(folder / SUMS)
+    for inner in _folders(folder):
+        sync_folder(inner)
+
+
+def _folders(folder: Path) -> Iterable[Path]:
+    return [*(path for path in folder.rglob("*") if path.is_dir()), folder]
+
+
+def _protect(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    path.chmod(0o444)
+
+
+def _text(value: str) -> str:
+    """A SQL string literal."""
+    return "'" + value.replace("'", "''") + "'"

@@ -1,0 +1,210 @@
+"""One night from the command line: run the job in this process and say how it ended.
+
+Belongs here: running the job, the sample's world around it, exit codes. Does not: parsing options (``cli``), the steps (``assets``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ingest import clock
+from orchestration.night import Busy, lock
+from orchestration.settings import Settings, UsageError
+
+log = logging.getLogger("rollin.refresh")
+
+#: Exit codes by outcome (DESIGN §7); every other outcome is 1, unexpected.
+EXIT_CODES = {"published": 0, "unchanged": 0, "misconfigured": 2, "refused": 3, "no_data": 4, "busy": 5}
+
+
+@dataclass(frozen=True)
+class RefreshResult:
+    """How a refresh ended. ``legs``: wall seconds by part of the night."""
+
+    outcome: str
+    message: str
+    run_id: str | None = None
+    release_id: str | None = None
+    legs: dict[str, float] | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """The process's exit code."""
+        return EXIT_CODES.get(self.outcome, 1)
+
+
+def refresh(settings: Settings) -> RefreshResult:
+    """Run one night; never raises for what can go wrong in it."""
+    from ingest.landfile import LandFileError
+
+    try:
+        with lock(settings), _world(settings) as placed:
+            return _run(placed)
+    except Busy as error:
+        return RefreshResult("busy", str(error))
+    except (UsageError, LandFileError) as error:
+        return RefreshResult("misconfigured", str(error))
+
+
+def _run(settings: Settings) -> RefreshResult:
+    from orchestration import alerts, publication
+
+    settings.now()  # a clock or day that cannot be is told before anything is loaded
+    publication.sweep(settings)
+    run_id = str(uuid.uuid4())
+    try:
+        prepare_instance(settings)
+        import dagster as dg
+
+        from orchestration.definitions import NIGHTLY, build_defs
+
+        job = build_defs(settings).resolve_job_def(NIGHTLY)
+        with dg.DagsterInstance.from_config(str(settings.home / "dagster")) as instance:
+            job.execute_in_process(
+                run_id=run_id,
+                instance=instance,
+                partition_key=clock.day_of(settings.now()).isoformat(),
+                raise_on_error=False,
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            )
+    except (UsageError, Busy):
+        raise
+    except Exception as error:
+        log.debug("unexpected", exc_info=True)
+        message = f"{type(error).__name__}: {error}"
+        alerts.send(settings, outcome="failed", message=message, run_id=run_id)
+        return RefreshResult("failed", message, run_id)
+    record = read_run(settings, run_id)
+    if record is None:
+        return RefreshResult("failed", "The run left no record: look into it with 'rollin dev'.", run_id)
+    return RefreshResult(record["outcome"], record["message"], run_id, record["release_id"], record["legs"])
+
+
+def read_run(settings: Settings, run_id: str) -> dict[str, Any] | None:
+    """The record of a run, None where it left none."""
+    with contextlib.suppress(OSError, ValueError):
+        record: dict[str, Any] = json.loads((settings.build / run_id / "run.json").read_text(encoding="utf-8"))
+        return record
+    return None
+
+
+def prepare_instance(settings: Settings) -> None:
+    """Dagster's own folder, with telemetry off."""
+    from orchestration.definitions import INSTANCE_YAML
+
+    home = settings.home / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    os.environ["DAGSTER_HOME"] = str(home)
+    path = home / "dagster.yaml"
+    if not path.is_file():
+        path.write_text(INSTANCE_YAML, encoding="utf-8")
+
+
+# ------------------------------------------------------------------------------------------------------------------------ the sample
+
+
+@contextlib.contextmanager
+def _world(settings: Settings) -> Iterator[Settings]:
+    """The settings to run with: for a sample those of its world, with its server running and its clock set."""
+    if not settings.is_sample:
+        yield settings
+        return
+    with sample_world(settings) as (placed, environ), _environ(environ):
+        yield placed
+
+
+@contextlib.contextmanager
+def sample_world(settings: Settings) -> Iterator[tuple[Settings, dict[str, str]]]:
+    """Write the sample world below the home, serve it on loopback, and yield settings and environment of a run in it.
+
+    The world ends on the day that ``ROLLIN_NOW`` names, else on its default day; the run's clock stands at that day's last minute.
+    """
+    from ingest.sample import Parameters, serve, write_sample
+
+    try:
+        parameters = Parameters(end=clock.day_of(clock.now())) if os.environ.get("ROLLIN_NOW") else Parameters()
+    except ValueError as error:
+        problem = error.errors()[0]["msg"] if hasattr(error, "errors") else str(error)
+        raise UsageError(
+            f"The sample world cannot end then ({problem}): set ROLLIN_NOW to a day of the programme or unset it."
+        ) from None
+    folder = settings.home / "sample"
+    stamp = folder / "written.json"
+    wanted = parameters.model_dump_json() + _sample_version()
+    if not stamp.is_file() or stamp.read_text(encoding="utf-8") != wanted:
+        log.info("writing the sample world to %s (synthetic, ends %s)", folder, parameters.end)
+        stamp.unlink(missing_ok=True)
+        write_sample(folder, parameters)
+        stamp.write_text(wanted, encoding="utf-8")
+    with serve(folder / "deliveries") as server:
+        environ = {**server.environ, "ROLLIN_NOW": os.environ.get("ROLLIN_NOW") or parameters.night.isoformat()}
+        yield replace(settings, environ={**settings.environ, **environ}), environ
+
+
+def _sample_version() -> str:
+    from orchestration.settings import code_version
+
+    return code_version()
+
+
+@contextlib.contextmanager
+def _environ(values: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def coverage(release: Path) -> list[dict[str, Any]]:
+    """The headline of a release: the last day of ``metrics.coverage_daily``, one row per Land and service."""
+    import duckdb
+
+    query = """
+        select l.name as land, s.name_de as service, c.authorities_competent, c.authorities_operational, c.coverage_authority_share
+        from metrics.coverage_daily as c
+        inner join core.dim_land as l using (land_code)
+        inner join core.dim_service as s using (service_id)
+        where c.as_of = (select as_of from meta.release)
+        order by c.land_code, c.service_id
+    """
+    return _rows(duckdb, release, query)
+
+
+def quarantine(release: Path) -> list[dict[str, Any]]:
+    """Rows in quarantine by rule."""
+    import duckdb
+
+    return _rows(
+        duckdb,
+        release,
+        "select rule, sum(row_count)::bigint as row_count from meta.quarantine_summary group by rule order by rule",
+    )
+
+
+def deliveries(release: Path) -> dict[str, Any]:
+    """Deliveries and rows that the release was made of."""
+    import duckdb
+
+    query = "select count(*) as deliveries, coalesce(sum(rows_delivered), 0)::bigint as row_count from meta.delivery where is_admitted"
+    return _rows(duckdb, release, query)[0]
+
+
+def _rows(duckdb: Any, release: Path, query: str) -> list[dict[str, Any]]:
+    with duckdb.connect(str(release / "warehouse.duckdb"), read_only=True) as con:
+        result = con.execute(query)
+        names = [column[0] for column in result.description]
+        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]

@@ -1,0 +1,144 @@
+"""dbt in this process: parse, build, events for Dagster.
+
+Belongs here: everything that touches dbt's or dagster-dbt's Python API, some of which is undocumented (dagster-dbt is pinned for it
+and ``tests/test_orchestration_warehouse.py`` watches it). Does not: models (``dbt_project``), judging the result (``expectations``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dbt_project import PROJECT_DIR
+from orchestration.settings import Settings, code_version
+
+#: The nightly build leaves unit tests out: they test formulas, not tonight's data.
+BUILD = ["build", "--exclude-resource-type", "unit_test"]
+
+_DEFAULTS = {"ROLLIN_THREADS": "2", "ROLLIN_MEMORY": "4GB"}
+
+
+class DbtError(RuntimeError):
+    """dbt itself could not work, whatever the data: a project that does not parse."""
+
+
+@dataclass
+class BuildResult:
+    """What a build did. ``failures``: one sentence per failed node or test; ``rebuilt``: names of models built in this run."""
+
+    success: bool
+    failures: list[str] = field(default_factory=list)
+    rebuilt: set[str] = field(default_factory=set)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    tests_passed: int = 0
+    tests_failed: int = 0
+
+
+def prepare(settings: Settings) -> Path:
+    """Set dbt's environment for a home and return the path of the manifest, parsed anew where the project changed.
+
+    Raises DbtError where the project does not parse.
+    """
+    target = settings.build / "dbt"
+    target.mkdir(parents=True, exist_ok=True)
+    os.environ.update(
+        {
+            "DBT_TARGET_PATH": str(target),
+            "DBT_LOG_PATH": str(target / "logs"),
+            # by way of `tonight` the paths never change, which keeps dbt's partial parse valid
+            "ROLLIN_INPUTS": str(settings.build / "tonight" / "inputs"),
+            "ROLLIN_BUILD": str(settings.build / "tonight" / "warehouse.duckdb"),
+            **{name: os.environ.get(name, default) for name, default in _DEFAULTS.items()},
+        }
+    )
+    manifest, stamp = target / "manifest.json", target / "manifest.version"
+    version = hashlib.sha256(f"{code_version()} {settings.build}".encode()).hexdigest()
+    if manifest.is_file() and stamp.is_file() and stamp.read_text() == version:
+        return manifest
+    stamp.unlink(missing_ok=True)
+    result = _invoke(["parse"], [])
+    if not result.success:
+        raise DbtError(f"The dbt project does not parse: {result.exception}")
+    stamp.write_text(version)
+    return manifest
+
+
+def marts(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    """The published models (schemas core, metrics and meta) of a manifest, in the order of their names."""
+    nodes = [
+        n for n in manifest["nodes"].values() if n["resource_type"] == "model" and n["schema"] in ("core", "metrics", "meta")
+    ]
+    return sorted(nodes, key=lambda node: (node["schema"], node["name"]))
+
+
+def build() -> BuildResult:
+    """Run ``dbt build`` in this process and close every connection, so that no ``.wal`` is left and the gate can open the file."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+    from google.protobuf.json_format import MessageToDict
+
+    outcome = BuildResult(success=False)
+
+    def remember(event: Any) -> None:
+        if event.info.name in ("LogTestResult", "LogModelResult", "NodeFinished", "LogSeedResult"):
+            outcome.events.append(MessageToDict(event, preserving_proto_field_name=True))
+
+    try:
+        result = _invoke(BUILD, [remember])
+    finally:
+        DuckDBConnectionManager.close_all_connections()
+    if result.exception is not None:
+        raise DbtError(f"dbt could not run: {result.exception}")
+    for node in result.result or []:
+        kind, status = str(node.node.resource_type), str(node.status)
+        if kind == "model" and status == "success":
+            outcome.rebuilt.add(node.node.name)
+        if kind == "test":
+            outcome.tests_passed += status == "pass"
+            outcome.tests_failed += status in ("fail", "error")
+        if status in ("error", "fail"):
+            what = "test" if kind == "test" else kind
+            detail = f"{node.failures} rows" if status == "fail" else " ".join((node.message or "").split())[:400]
+            outcome.failures.append(f"{what} {node.node.name}: {detail}")
+    outcome.success = bool(result.success)
+    return outcome
+
+
+def dagster_events(outcome: BuildResult, manifest: dict[str, Any], translator: Any, context: Any) -> Iterator[Any]:
+    """What dbt did as Dagster materialisations and check results."""
+    from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
+
+    for raw in outcome.events:
+        yield from DbtCoreCliEventMessage(raw_event=raw, event_history_metadata={}).to_default_asset_events(
+            manifest=manifest, dagster_dbt_translator=translator, context=context, target_path=Path(os.environ["DBT_TARGET_PATH"])
+        )
+
+
+def load_manifest(path: Path) -> dict[str, Any]:
+    """The manifest as a dictionary."""
+    manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return manifest
+
+
+def _invoke(arguments: list[str], callbacks: list[Any]) -> Any:
+    from dbt.cli.main import dbtRunner
+
+    folder = str(PROJECT_DIR)
+    return dbtRunner(callbacks=callbacks).invoke(
+        [
+            "--quiet",
+            "--log-level",
+            "none",
+            "--log-level-file",
+            "info",
+            *arguments,
+            "--project-dir",
+            folder,
+            "--profiles-dir",
+            folder,
+        ]
+    )
