@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import math
 import os
 import sys
 from datetime import date, datetime
@@ -154,7 +155,8 @@ def sql(query: str, home: Path | None, form: str) -> None:
     except duckdb.Error as error:
         raise UsageError(f"The query failed: {error}") from None
     if form == "json":
-        click.echo(json.dumps([dict(zip(names, row, strict=True)) for row in rows], ensure_ascii=False, default=_plain))
+        found = [dict(zip(names, (_finite(value) for value in row), strict=True)) for row in rows]
+        click.echo(json.dumps(found, ensure_ascii=False, default=_plain))
     elif form == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(names)
@@ -251,6 +253,11 @@ def _table(names: list[str], rows: list[list[Any]]) -> None:
 
 def _percent(share: float | None) -> str:
     return "" if share is None else f"{share:.1%}"
+
+
+def _finite(value: Any) -> Any:
+    """JSON knows neither infinity nor NaN: they become null."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _plain(value: Any) -> Any:

@@ -14,9 +14,11 @@ from orchestration.settings import Settings
 
 NIGHTLY = "nightly"
 
-#: For ``dagster.yaml`` of a home: no telemetry, one run at a time, one step at a time on the warehouse.
+#: For ``dagster.yaml`` of a home: no telemetry, no sign-up form, one run at a time, one step at a time on the warehouse.
 INSTANCE_YAML = """\
 telemetry:
+  enabled: false
+nux:
   enabled: false
 concurrency:
   runs:

@@ -38,6 +38,7 @@ def serve(settings: Settings, port: int) -> int:
             "-p",
             str(port),
         ]
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a supervisor's wish is an interruption like any other
         process = subprocess.Popen(command, env=environ, start_new_session=True)
         try:
             return process.wait()

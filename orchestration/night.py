@@ -186,6 +186,14 @@ class Night:
                 codes.append(code)
         return codes
 
+    def require_land(self) -> None:
+        """Raise UsageError where no Land is configured: there would be nothing to measure."""
+        if not self.measured():
+            raise UsageError(
+                "No Land is configured: set the addresses that its Land file names (see README, 'A Land file'), "
+                "or try the embedded sample with --sample."
+            )
+
     def fetch(self, land_code: str, name: str) -> FetchOutcome:
         """Ask one source; whatever the other side does, the outcome is recorded and the night goes on."""
         land, source = self.source(land_code, name)
@@ -398,13 +406,8 @@ class Night:
 
     def demand(self) -> None:
         """Raise NoData where a required source of a measured Land has no admissible data young enough."""
-        measured = self.measured()
-        if not measured:
-            raise UsageError(
-                "No Land is configured: set the addresses that its Land file names (see README, 'A Land file'), "
-                "or try the embedded sample with --sample."
-            )
-        for code in (FEDERAL, *measured):
+        self.require_land()
+        for code in (FEDERAL, *self.measured()):
             land = self.laender[code]
             for source in land.sources:
                 state = self.admit(code, source.name)

@@ -21,6 +21,9 @@ def show_progress(*, verbose: bool = False) -> Iterator[None]:
     logger.setLevel(logging.DEBUG if verbose else logging.INFO)
     logger.propagate = False
     logger.addHandler(handler)
+    silence = logging.NullHandler()  # what nobody handles would otherwise be printed by Python's handler of last resort
+    if not verbose:
+        logging.getLogger().addHandler(silence)
     try:
         with warnings.catch_warnings():
             if not verbose:
@@ -28,5 +31,6 @@ def show_progress(*, verbose: bool = False) -> Iterator[None]:
             yield
     finally:
         logger.removeHandler(handler)
+        logging.getLogger().removeHandler(silence)
         logger.setLevel(level)
         logger.propagate = propagate

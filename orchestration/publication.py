@@ -70,7 +70,8 @@ _OWN: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
             "column_name": ("varchar", "Column."),
             "position": ("integer", "Place within the table, from 1."),
             "data_type": ("varchar", "DuckDB type."),
-            "description": ("varchar", "Meaning and unit."),
+            "description": ("varchar", "Meaning."),
+            "unit": ("varchar", "Unit; NULL for keys, words, dates and truth values."),
         },
     ),
 }
@@ -267,7 +268,13 @@ def _write_warehouse(
         for node in marts:
             columns = {column["name"]: column.get("description", "") for column in node["columns"].values()}
             descriptions[node["schema"], node["name"]] = (node["description"], columns)
-        _describe(con, descriptions)
+        units = [
+            (node["schema"], node["name"], column["name"], unit)
+            for node in marts
+            for column in node["columns"].values()
+            if (unit := column.get("meta", {}).get("unit"))
+        ]
+        _describe(con, descriptions, units)
         con.execute("checkpoint out")
         for schema, name in _tables_of(con):
             _export(con, folder, schema, name)
@@ -298,15 +305,23 @@ def _own_tables(
     return described
 
 
-def _describe(con: duckdb.DuckDBPyConnection, descriptions: dict[tuple[str, str], tuple[str, dict[str, str]]]) -> None:
-    """Comments on tables and columns, and meta.column with the same words."""
+def _describe(
+    con: duckdb.DuckDBPyConnection,
+    descriptions: dict[tuple[str, str], tuple[str, dict[str, str]]],
+    units: list[tuple[str, str, str, str]],
+) -> None:
+    """Comments on tables and columns, and meta.column with the same words and the units (schema, table, column, unit)."""
     for (schema, name), (description, columns) in descriptions.items():
         con.execute(f'comment on table out.{schema}."{name}" is {_text(description)}')
         for column, text in columns.items():
             con.execute(f'comment on column out.{schema}."{name}"."{column}" is {_text(text)}')
+    con.execute("create temp table unit (schema_name varchar, table_name varchar, column_name varchar, unit varchar)")
+    con.executemany("insert into unit values (?, ?, ?, ?)", units)
     con.execute(
-        'insert into out.meta."column" select schema_name, table_name, column_name, column_index::integer, data_type, comment'
-        " from duckdb_columns() where database_name = 'out' order by all"
+        'insert into out.meta."column"'
+        " select schema_name, table_name, column_name, column_index::integer, data_type, comment, unit"
+        " from duckdb_columns() left join unit using (schema_name, table_name, column_name)"
+        " where database_name = 'out' order by all"
     )
 
 

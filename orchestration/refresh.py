@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest import clock
-from orchestration.night import Busy, lock
+from orchestration.night import Busy, Night, lock
 from orchestration.settings import Settings, UsageError
 
 log = logging.getLogger("rollin.refresh")
@@ -43,23 +43,21 @@ class RefreshResult:
 
 def refresh(settings: Settings) -> RefreshResult:
     """Run one night; never raises for what can go wrong in it."""
-    from ingest.landfile import LandFileError
-
     try:
         with lock(settings), _world(settings) as placed:
             return _run(placed)
     except Busy as error:
         return RefreshResult("busy", str(error))
-    except (UsageError, LandFileError) as error:
+    except UsageError as error:
         return RefreshResult("misconfigured", str(error))
 
 
 def _run(settings: Settings) -> RefreshResult:
     from orchestration import alerts, publication
 
-    settings.now()  # a clock or day that cannot be is told before anything is loaded
-    publication.sweep(settings)
     run_id = str(uuid.uuid4())
+    Night(settings, run_id).require_land()  # a configuration that cannot work is told before anything is loaded or fetched
+    publication.sweep(settings)
     try:
         prepare_instance(settings)
         import dagster as dg
