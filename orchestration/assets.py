@@ -9,6 +9,7 @@ Assets carry no values from step to step: files do, so that a run can be looked 
 """
 
 import json
+import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -28,6 +29,8 @@ from ingest.tables import FEDERAL, SERVICES, TABLES
 from orchestration import publication, warehouse
 from orchestration.night import REFERENCE_TABLES, Night, Refused, SourceState, write_atomically
 from orchestration.settings import Settings, code_version
+
+log = logging.getLogger("rollin.night")
 
 OWNERS = ["team:rollin"]
 
@@ -257,6 +260,7 @@ def dbt_models(manifest_path: Path) -> dg.AssetsDefinition:
     """All models, seeds and data tests of the dbt project, built in one go in this process."""
     translator = _Translator()
     manifest = warehouse.load_manifest(manifest_path)
+    models_count = sum(node["resource_type"] == "model" for node in manifest["nodes"].values())
 
     @dbt_assets(
         manifest=manifest,
@@ -271,11 +275,12 @@ def dbt_models(manifest_path: Path) -> dg.AssetsDefinition:
         with night.step("build"):
             for left in night.folder.glob("warehouse.duckdb*"):
                 left.unlink()
-            outcome = warehouse.build()
+            log.info("building the warehouse: %d models", models_count)
+            outcome = warehouse.build(manifest)
         yield from warehouse.dagster_events(outcome, manifest, translator, context)
         write_atomically(
             night.folder / "dbt.json",
-            json.dumps({"rebuilt": sorted(outcome.rebuilt), "tests_passed": outcome.tests_passed}),
+            json.dumps({"rebuilt": sorted(outcome.rebuilt), "tests": outcome.tests}),
         )
         with night.step("build"):
             if not outcome.success:
@@ -307,6 +312,7 @@ def audit_asset(settings: Settings, manifest_path: Path) -> dg.AssetsDefinition:
     def audit(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
         night: Night = context.resources.night
         with night.step("gate"):
+            log.info("checking the build at the gate")
             record = make_audit(settings, night)
         failed = [result for result in record.results if not result["passed"]]
         yield dg.MaterializeResult(
@@ -345,8 +351,7 @@ def make_audit(settings: Settings, night: Night) -> publication.Audit:
         code_version=code_version(),
         is_synthetic=any(night.admit(c, s.name).is_synthetic for c in measured for s in night.laender[c].sources),
         passed=verdicts.passed(results),
-        results=[result.to_dict() for result in results],
-        tests_passed=dbt["tests_passed"],
+        results=[*(result.to_dict() for result in results), *dbt["tests"]],
         rebuilt=dbt["rebuilt"],
     )
     write_atomically(build.with_name("audit.json"), record.to_json())
@@ -371,6 +376,7 @@ def release_asset(settings: Settings, manifest_path: Path) -> dg.AssetsDefinitio
     def current(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         night: Night = context.resources.night
         with night.step("publish"):
+            log.info("publishing")
             build = night.folder / "warehouse.duckdb"
             release_id = publication.publish(settings, build, run_id=night.run_id, now=night.now, marts=marts)
         night.conclude("published", f"Release {release_id} is published.", release_id)

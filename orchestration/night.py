@@ -231,6 +231,7 @@ class Night:
         admissions: list[Admission] = []
         predecessor: CleaningRecord | None = None
         for delivery in deliveries:
+            log.debug("%s/%s: %s", land.name, name, delivery.delivery_id)
             record = clean_delivery(self.settings.home, self.landing, land, source, delivery, reference, self.now)
             admission = self._checked(source, record, predecessor)
             admissions.append(admission)
@@ -238,6 +239,10 @@ class Night:
                 predecessor = record
         state = self._state(land, source, deliveries, admissions)
         self.states[land_code, name] = state
+        in_force = [admission.record for admission in selected(source, state.admitted)]
+        if in_force:
+            faulty = sum(sum(record.quarantined.values()) for record in in_force)
+            log.info("%s/%s: %d clean rows, %d in quarantine", land.name, name, sum(r.rows_clean for r in in_force), faulty)
         if state.status == "stale":
             log.warning("%s/%s is stale: %s", land.name, name, state.message_en)
         return state

@@ -87,7 +87,7 @@ class UnknownRelease(UsageError):
 
 @dataclass(frozen=True)
 class Audit:
-    """What the gate recorded about one build. ``results``: check results as dictionaries; ``failures``: of dbt, one sentence each."""
+    """What the gate recorded about one build. ``results``: what the gate and dbt's data tests found, as dictionaries."""
 
     run_id: str
     as_of: date
@@ -97,7 +97,6 @@ class Audit:
     is_synthetic: bool
     passed: bool
     results: list[dict[str, Any]]
-    tests_passed: int
     rebuilt: list[str]
 
     def to_json(self) -> str:

@@ -29,14 +29,14 @@ class DbtError(RuntimeError):
 
 @dataclass
 class BuildResult:
-    """What a build did. ``failures``: one sentence per failed node or test; ``rebuilt``: names of models built in this run."""
+    """What a build did. ``failures``: one sentence per failed node or test; ``rebuilt``: names of models built in this run;
+    ``tests``: what its data tests found, in the form of the gate's check results."""
 
     success: bool
     failures: list[str] = field(default_factory=list)
     rebuilt: set[str] = field(default_factory=set)
     events: list[dict[str, Any]] = field(default_factory=list)
-    tests_passed: int = 0
-    tests_failed: int = 0
+    tests: list[dict[str, Any]] = field(default_factory=list)
 
 
 def prepare(settings: Settings) -> Path:
@@ -76,7 +76,7 @@ def marts(manifest: dict[str, Any]) -> list[dict[str, Any]]:
     return sorted(nodes, key=lambda node: (node["schema"], node["name"]))
 
 
-def build() -> BuildResult:
+def build(manifest: dict[str, Any]) -> BuildResult:
     """Run ``dbt build`` in this process and close every connection, so that no ``.wal`` is left and the gate can open the file."""
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from google.protobuf.json_format import MessageToDict
@@ -98,14 +98,34 @@ def build() -> BuildResult:
         if kind == "model" and status == "success":
             outcome.rebuilt.add(node.node.name)
         if kind == "test":
-            outcome.tests_passed += status == "pass"
-            outcome.tests_failed += status in ("fail", "error")
+            outcome.tests.append(_test_result(node, status, manifest))
         if status in ("error", "fail"):
             what = "test" if kind == "test" else kind
             detail = f"{node.failures} rows" if status == "fail" else " ".join((node.message or "").split())[:400]
             outcome.failures.append(f"{what} {node.node.name}: {detail}")
     outcome.success = bool(result.success)
     return outcome
+
+
+def _test_result(node: Any, status: str, manifest: dict[str, Any]) -> dict[str, Any]:
+    """A data test as a check result; its table is the model that it is written at, or the only one that it reads."""
+    parents = [node.node.attached_node] if getattr(node.node, "attached_node", None) else node.node.depends_on_nodes
+    tested = manifest["nodes"].get(parents[0]) if len(parents) == 1 else None
+    return {
+        "suite": "dbt",
+        "table": f"{tested['schema']}.{tested['name']}" if tested else "",
+        "name": node.node.name,
+        "column": getattr(node.node, "column_name", None),
+        "severity": str(node.node.config.severity).lower(),
+        "passed": status == "pass",
+        "is_broken": status == "error",
+        "observed": f"{node.failures or 0} row(s)",
+        "expected": "0 row(s)",
+        "unexpected_count": node.failures,
+        "description_de": "Datentest von dbt: keine Zeile verletzt die Regel.",
+        "description_en": "Data test of dbt: no row breaks the rule.",
+        "examples": [],
+    }
 
 
 def dagster_events(outcome: BuildResult, manifest: dict[str, Any], translator: Any, context: Any) -> Iterator[Any]:
