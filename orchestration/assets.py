@@ -34,9 +34,6 @@ log = logging.getLogger("rollin.night")
 
 OWNERS = ["team:rollin"]
 
-#: One writer at a time: everything that opens the build file shares this pool (limit 1, see ``definitions``).
-WAREHOUSE_POOL = "warehouse"
-
 #: A release older than this is told on the asset's page and by Dagster's freshness daemon.
 FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
 
@@ -92,6 +89,7 @@ def source_assets(land: LandFile, source: Source, partitions: dg.PartitionsDefin
         description=f"Bytes of {land.name}/{source.name} ({source.format}), exactly as received.",
         metadata={"licence": source.licence or "not stated", "location": source.location},
         partitions_def=partitions,
+        freshness_policy=FRESHNESS,
         check_specs=[fetched],
         required_resource_keys={"night"},
     )
@@ -267,7 +265,6 @@ def dbt_models(manifest_path: Path) -> dg.AssetsDefinition:
         dagster_dbt_translator=translator,
         exclude="resource_type:unit_test",
         name="dbt",
-        pool=WAREHOUSE_POOL,
         required_resource_keys={"night"},
     )
     def models(context: dg.AssetExecutionContext) -> Iterator[Any]:
@@ -306,7 +303,6 @@ def audit_asset(settings: Settings, manifest_path: Path) -> dg.AssetsDefinition:
         kinds={"greatexpectations"},
         description="What the gate found on tonight's build, tied to its bytes.",
         check_specs=specs,
-        pool=WAREHOUSE_POOL,
         required_resource_keys={"night"},
     )
     def audit(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
@@ -370,7 +366,6 @@ def release_asset(settings: Settings, manifest_path: Path) -> dg.AssetsDefinitio
         kinds={"duckdb", "parquet", "csv"},
         description="The published release: warehouse.duckdb, Parquet, CSV, audit.json, SHA256SUMS.",
         freshness_policy=FRESHNESS,
-        pool=WAREHOUSE_POOL,
         required_resource_keys={"night"},
     )
     def current(context: dg.AssetExecutionContext) -> dg.MaterializeResult:

@@ -14,17 +14,13 @@ from orchestration.settings import Settings
 
 NIGHTLY = "nightly"
 
-#: For ``dagster.yaml`` of a home: no telemetry, no sign-up form, one run at a time, one step at a time on the warehouse.
+#: For ``dagster.yaml`` of a home: no telemetry, no sign-up form. That one run goes at a time is the home's lock's business: a slot of
+#: Dagster's pools stays taken when its run is killed, and the next run would wait for it for ever.
 INSTANCE_YAML = """\
 telemetry:
   enabled: false
 nux:
   enabled: false
-concurrency:
-  runs:
-    max_concurrent_runs: 1
-  pools:
-    default_limit: 1
 """
 
 

@@ -66,6 +66,7 @@ def _run(settings: Settings) -> RefreshResult:
 
         job = build_defs(settings).resolve_job_def(NIGHTLY)
         with dg.DagsterInstance.from_config(str(settings.home / "dagster")) as instance:
+            _bury_killed_runs(instance)
             job.execute_in_process(
                 run_id=run_id,
                 instance=instance,
@@ -104,6 +105,15 @@ def prepare_instance(settings: Settings) -> None:
     path = home / "dagster.yaml"
     if not path.is_file():
         path.write_text(INSTANCE_YAML, encoding="utf-8")
+
+
+def _bury_killed_runs(instance: Any) -> None:
+    """Close the books on runs that were killed: whoever holds the home's lock knows that no other run is alive."""
+    import dagster as dg
+
+    alive = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+    for run in instance.get_runs(dg.RunsFilter(statuses=alive)):
+        instance.report_run_failed(run, "The run's process was killed.")
 
 
 # ------------------------------------------------------------------------------------------------------------------------ the sample
