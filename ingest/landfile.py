@@ -186,7 +186,11 @@ class Since(_Model):
 
 
 class Reading(_Model):
-    """How text becomes values: ``header_row`` counts from 1, ``date`` is a strptime format."""
+    """How text becomes values: ``header_row`` counts from 1, ``date`` is a strptime format.
+
+    ``decimal`` (a point unless stated) and ``thousands`` are about numbers written as text; what a workbook, JSON or Parquet holds
+    as a number keeps its value.
+    """
 
     date: str | None = None
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
@@ -221,8 +225,11 @@ class Reading(_Model):
 
     @model_validator(mode="after")
     def _distinct_separators(self) -> Self:
-        if self.decimal and self.decimal == self.thousands:
-            raise _wrong("'decimal' and 'thousands' are the same character. State which one separates decimals.", "thousands")
+        if self.thousands and self.thousands == (self.decimal or "."):
+            raise _wrong(
+                "'decimal' (a point unless stated) and 'thousands' are the same character. State which one separates decimals.",
+                "thousands",
+            )
         return self
 
 

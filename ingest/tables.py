@@ -71,15 +71,15 @@ REGION_KINDS = (
     "gemeindefrei_unbewohnt",  # 66
 )
 
-_AUTHORITY_ID = r"^[a-z]+/\d{2}(\d|\d{3}|\d{6}|\d{7})?$"
-_LEIKA = r"^99\d{12}$"
-_EUR = {"precision": 18, "scale": 2}
+_AUTHORITY_ID = r"^[a-z]+/[0-9]{2}([0-9]|[0-9]{3}|[0-9]{6}|[0-9]{7})?$"
+_LEIKA = r"^99[0-9]{12}$"
+_EUR: dict[str, Any] = {"precision": 18, "scale": 2}
 
 
 class Delivered(dy.Schema):
     """Columns that every clean row carries: where it came from."""
 
-    land_code = dy.String(nullable=False, regex=r"^\d{2}$")
+    land_code = dy.String(nullable=False, regex=r"^[0-9]{2}$")
     source = dy.String(nullable=False)
     delivery_id = dy.String(nullable=False)
     delivered_at = dy.Datetime(nullable=False, time_unit="us", time_zone="UTC")
@@ -88,15 +88,15 @@ class Delivered(dy.Schema):
 class Regions(Delivered):
     """One row per municipality and period of validity; ``population`` is inhabitants on ``population_date``."""
 
-    ags = dy.String(nullable=False, regex=r"^\d{8}$")
-    ars = dy.String(nullable=False, regex=r"^\d{12}$")
+    ags = dy.String(nullable=False, regex=r"^[0-9]{8}$")
+    ars = dy.String(nullable=False, regex=r"^[0-9]{12}$")
     name = dy.String(nullable=False)
     kind = dy.Enum(REGION_KINDS, nullable=False)
-    kreis_code = dy.String(nullable=False, regex=r"^\d{5}$")
+    kreis_code = dy.String(nullable=False, regex=r"^[0-9]{5}$")
     kreis_name = dy.String(nullable=False)
-    regierungsbezirk_code = dy.String(nullable=True, regex=r"^\d{3}$")
+    regierungsbezirk_code = dy.String(nullable=True, regex=r"^[0-9]{3}$")
     regierungsbezirk_name = dy.String(nullable=True)
-    verband_code = dy.String(nullable=False, regex=r"^\d{9}$")
+    verband_code = dy.String(nullable=False, regex=r"^[0-9]{9}$")
     verband_name = dy.String(nullable=False)
     population = dy.Int64(nullable=False, min=0, max=10_000_000)
     population_date = dy.Date(nullable=False)
@@ -109,10 +109,10 @@ class Regions(Delivered):
 class TerritoryChanges(Delivered):
     """One row per old key, new key, day and kind of change of a municipality (Destatis Namens-, Grenz- und Schlüsseländerungen)."""
 
-    old_ags = dy.String(nullable=False, regex=r"^\d{8}$")
-    new_ags = dy.String(nullable=False, regex=r"^\d{8}$")
-    old_ars = dy.String(nullable=True, regex=r"^\d{12}$")
-    new_ars = dy.String(nullable=True, regex=r"^\d{12}$")
+    old_ags = dy.String(nullable=False, regex=r"^[0-9]{8}$")
+    new_ags = dy.String(nullable=False, regex=r"^[0-9]{8}$")
+    old_ars = dy.String(nullable=True, regex=r"^[0-9]{12}$")
+    new_ars = dy.String(nullable=True, regex=r"^[0-9]{12}$")
     old_name = dy.String(nullable=True)
     new_name = dy.String(nullable=True)
     kind = dy.Enum(["dissolution", "part_transfer", "key_change", "name_change"], nullable=False)
@@ -127,7 +127,7 @@ class Authorities(Delivered):
     authority_id = dy.String(nullable=False, regex=_AUTHORITY_ID)
     kind = dy.Enum(list(AUTHORITY_KIND.values()), nullable=False)
     name = dy.String(nullable=False)
-    seat_key = dy.String(nullable=False, regex=r"^\d{2,12}$")
+    seat_key = dy.String(nullable=False, regex=r"^[0-9]{2,12}$")
     valid_from = dy.Date(nullable=False)
     valid_to = dy.Date(nullable=True)
 
@@ -140,7 +140,7 @@ class Competences(Delivered):
 
     authority_id = dy.String(nullable=False, regex=_AUTHORITY_ID)
     service_id = dy.Enum(SERVICES, nullable=False)
-    ags = dy.String(nullable=False, regex=r"^\d{8}$")
+    ags = dy.String(nullable=False, regex=r"^[0-9]{8}$")
     is_partial = dy.Bool(nullable=False)
     valid_from = dy.Date(nullable=False)
     valid_to = dy.Date(nullable=True)
@@ -233,15 +233,16 @@ class Costs(Delivered):
 
 
 class Listings(Delivered):
-    """One row per LeiKa key, region, address and kind of evidence that a public catalogue shows."""
+    """One row per LeiKa key, region, address and kind of evidence that a public catalogue shows; ``is_retracted``: no longer."""
 
     leika_key = dy.String(nullable=False, regex=_LEIKA)
-    ars = dy.String(nullable=False, regex=r"^\d{12}$")
+    ars = dy.String(nullable=False, regex=r"^[0-9]{12}$")
     url = dy.String(nullable=False)
     is_inherited = dy.Bool(nullable=False)
     coverage_class = dy.String(nullable=True)
     observed_on = dy.Date(nullable=False)
     evidence = dy.Enum(["listed", "reachable", "addressable"], nullable=False)
+    is_retracted = dy.Bool(nullable=False)
 
 
 class PageVisits(Delivered):
@@ -319,7 +320,13 @@ TABLES: dict[str, Table] = {
             past_only=("booked_on",),
             defaults={"is_retracted": False},
         ),
-        Table("listings", Listings, ("leika_key", "ars", "url", "evidence"), past_only=("observed_on",)),
+        Table(
+            "listings",
+            Listings,
+            ("leika_key", "ars", "url", "evidence"),
+            past_only=("observed_on",),
+            defaults={"is_retracted": False},
+        ),
         Table("page_visits", PageVisits, ("source_url", "period_start", "period_end", "country", "device")),
     )
 }

@@ -128,7 +128,7 @@ def cost(entry_id: str, amount: str, payer: str, behaviour: str, **more: Any) ->
     }
 
 
-def listing(ars: str, url: str, on: date, *, inherited: bool = False, leika_key: str = LEIKA) -> dict[str, Any]:
+def listing(ars: str, url: str, on: date, *, inherited: bool = False, leika_key: str = LEIKA, **more: Any) -> dict[str, Any]:
     return {
         "leika_key": leika_key,
         "ars": ars,
@@ -137,6 +137,7 @@ def listing(ars: str, url: str, on: date, *, inherited: bool = False, leika_key:
         "observed_on": on,
         "evidence": "listed",
         "land_code": ars[:2],
+        **more,
     }
 
 
@@ -282,7 +283,9 @@ def world() -> dict[str, Rows]:
                 "datahub",
                 day,
             )
-        ],
+        ]
+        # the newest snapshot keeps what has ended as inactive
+        + delivered([listing(ars, url, d(3, 1), is_retracted=True) for ars, url in reichenhall], "datahub", d(3, 1)),
         "territory_changes": [],
         "page_visits": [],
     }

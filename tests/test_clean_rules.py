@@ -481,6 +481,32 @@ def test_federal_rows_belong_to_the_land_of_their_region(tmp_path: Path) -> None
     assert found["land_code"].to_list() == ["09", "06", "00"] and outcome.quarantined == {"wrong_land": 1}
 
 
+def test_keys_are_of_latin_digits_also_where_clean_rows_are_checked_again(tmp_path: Path) -> None:
+    other = "99١١٥٠٠٥١٠٤٠٠٠"
+    assert clean(tmp_path, "listings", [LISTING | {"leika_key": other}])[0].quarantined == {"malformed": 1}
+    _, rows, _ = clean(tmp_path, "listings", [LISTING])
+    schema = TABLES["listings"].schema
+    assert schema.is_valid(rows) and not schema.is_valid(rows.with_columns(leika_key=pl.lit(other)))
+
+
+def test_an_inactive_entry_does_not_contradict_the_one_that_replaced_it(tmp_path: Path) -> None:
+    ended = LISTING | {"is_retracted": "ja"}
+    outcome, found, _ = clean(tmp_path, "listings", [ended, LISTING, ended, LISTING | {"is_inherited": "true"}])
+    assert outcome.quarantined == {"duplicate": 1, "conflict": 2} and found["is_retracted"].to_list() == [True]
+    assert clean(tmp_path, "listings", [LISTING])[1]["is_retracted"].to_list() == [False]
+    assert clean(tmp_path, "listings", [LISTING | {"is_retracted": "aktiv: bald"}])[0].quarantined == {"malformed": 1}
+
+
+def test_the_row_as_it_came_is_quarantined_where_its_reader_put_it_into_other_words(tmp_path: Path) -> None:
+    rows = [LISTING | {"url": url} for url in ("kaputt", "https://a.example", "https://a.example")]
+    came = pl.DataFrame({"^.*$": ["x" * 3_000, None, None], "aktiv": ["ja", "ja", "nein"], "raw:0": ["1", "2", "3"]})
+    raw = pl.DataFrame(rows).with_columns(came.to_struct("_delivered"))
+    outcome, _, quarantined = clean(tmp_path, "listings", raw)
+    assert outcome.quarantined == {"malformed": 1, "duplicate": 1} and outcome.unknown_columns == []
+    found = [json.loads(row) for row in quarantined["raw"]]
+    assert found == [{"^.*$": "x" * 2_000, "aktiv": "ja", "raw:0": "1"}, {"^.*$": None, "aktiv": "nein", "raw:0": "3"}]
+
+
 # --------------------------------------------------------------------------------------------------------- duplicates and conflicts
 
 

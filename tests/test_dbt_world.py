@@ -295,7 +295,7 @@ def test_every_row_of_every_delivery_is_accounted_for(db: duckdb.DuckDBPyConnect
     assert found["09", "nutzung", "2026-03-09"] == (47, 0, 2, 45, True)
     assert found["09", "kosten", "2026-03-02"] == (10, 2, 1, 7, True)
     assert found["00", "datahub", "2026-02-10"] == (4, 0, 4, 0, True)
-    assert found["00", "datahub", "2026-03-01"] == (3, 0, 0, 3, True)
+    assert found["00", "datahub", "2026-03-01"] == (4, 0, 1, 3, True)  # an inactive entry is no listing
     assert found["00", "verzeichnis", "2026-01-02"] == (9, 0, 0, 9, True)
     assert found["06", "verbindungen", "2026-03-10"] == (5, 4, 0, 0, False)
     assert rows(db, "from meta.quarantine_summary order by rule") == [

@@ -89,6 +89,7 @@ def problem(folder: Path, text: str) -> tuple[int, str]:
         ("{geplant: planned}", "{01: planned}", 18, 'Write "01" in quotes'),
         ("values: {phase:", "constants: {phase: planned}\n    values: {phase:", 18, "both delivered and constant"),
         ("    values:", "    max_age_days: 0\n    values:", 18, "'max_age_days' is not valid"),
+        ("    values:", "    reading: {thousands: .}\n    values:", 18, "the same character"),
         ("    values:", "    reading: {encoding: rot13}\n    values:", 18, "no encoding"),
         ("    values:", "    valeus: 1\n    values:", 18, "'valeus' is no entry"),
         ("sources:", "sources: [", 9, "no valid YAML"),

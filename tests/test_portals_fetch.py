@@ -25,6 +25,7 @@ from ingest.portals import UnreadableDelivery, read_delivery
 from ingest.sample.files import write_sample
 from ingest.sample.parameters import Parameters
 from ingest.sample.server import SampleServer, for_requests, serve
+from ingest.tables import TABLES, Delivered
 from ingest.transport import Client, Limits
 
 NOW = datetime(2026, 10, 31, 1, 0, 0, tzinfo=UTC)
@@ -406,23 +407,27 @@ def test_the_export_is_paged_where_it_is_too_large(tmp_path: Path, server: Sampl
         server.requests.clear()
         source, outcome = fetch_packaged(landing, server, "00", "datahub", night)
         assert outcome.status == "new"
-        frames.append(read_delivery(landing, outcome.deliveries[0], source).collect().drop("_row"))
+        frames.append(read_delivery(landing, outcome.deliveries[0], source).collect().drop("_row", "_delivered"))
         if limit:
             assert any(status in (200, 304) and "/export" in path for _, path, status in server.requests)
     first = frames[0].sort(pl.all())
     assert first.height > 6_000
-    assert first.columns == ["leika_key", "ars", "url", "is_inherited", "coverage_class", "observed_on", "evidence"]
+    own = TABLES["listings"].polars_schema().names()
+    assert first.columns == [name for name in own if name not in Delivered.column_names()]
     for other in frames[1:]:
         assert other.select(first.columns).sort(pl.all()).equals(first, null_equal=True)
     assert set(first["evidence"]) == {"listed", "reachable"}
+    assert set(first["is_retracted"]) == {"false", "true"}
 
 
 def test_listings_say_what_is_inherited(tmp_path: Path, sample: Path, server: SampleServer) -> None:
     source, outcome = fetch_packaged(Landing(tmp_path), server, "00", "datahub")
-    frame = read_delivery(Landing(tmp_path), outcome.deliveries[0], source).collect().drop("_row").unique()
+    frame = read_delivery(Landing(tmp_path), outcome.deliveries[0], source).collect().filter(pl.col("is_retracted") == "false")
     truth = pl.read_parquet(sample / "truth/listings.parquet").with_columns(pl.col("is_inherited").cast(pl.String))
     key = ["leika_key", "ars", "url", "evidence", "is_inherited", "coverage_class"]
     assert truth.join(frame, on=key, how="anti", nulls_equal=True).height == 0
+    kept = set(pl.read_parquet(sample / "truth/listings.parquet")["url"])
+    assert set(frame["url"]) - kept == {url for url in frame["url"] if "/widerspruch/" in url}  # what is inactive is no listing
 
 
 def test_kreis_by_kreis_where_even_pages_are_refused(tmp_path: Path, portal: Callable[[Handler], list[dict[str, str]]]) -> None:
@@ -448,11 +453,15 @@ def test_kreis_by_kreis_where_even_pages_are_refused(tmp_path: Path, portal: Cal
     outcome = fetch_source(land, source, Landing(tmp_path), land_codes=["06"], now=NOW, limits=QUICK)
     assert outcome.problem is None
     frame = read_delivery(Landing(tmp_path), outcome.deliveries[0], source).collect()
-    assert frame.select("ars", "evidence").rows() == [
-        ("060000000000", "reachable"),
-        ("064110000000", "listed"),
-        ("064350000000", "listed"),
+    assert frame.select("ars", "evidence", "is_retracted").rows() == [
+        ("060000000000", "reachable", None),
+        ("064110000000", "listed", "false"),
+        ("200000000000", "reachable", "true"),
+        ("064350000000", "listed", "false"),
+        ("200000000000", "reachable", "true"),
     ]
+    assert frame["_delivered"].struct.field("aktiv").to_list() == [None, "ja", "nein", "ja", "nein"]
+    assert frame["_delivered"].struct.field("online_status")[1] == "nicht ok"
 
 
 def test_the_data_hub_needs_a_land(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import struct
 import zipfile
 import zlib
@@ -87,6 +88,58 @@ def test_cells_become_text_as_delivered(tmp_path: Path, titles: list[list[Any]])
         ("06435014", "produktiv", "2026-01-31", "2026-01-31T23:59:30", "6399", "1234.5", "true", 1),
         ("09162000", None, "31.01.2026", None, "0.0000001", "12345678901", "false", 2),
     ]
+
+
+def test_numbers_keep_their_value_whatever_separators_texts_have(tmp_path: Path) -> None:
+    reading = {"sheet": "Anbindungen", "header_row": 3, "decimal": ",", "thousands": "."}
+    cells = [1.234, "1.234", 1234.5, "1.234,50", -0.5, 1e-7, 1_234_567, date(2026, 1, 31), "12.01.2026", True, None]
+    path = workbook(tmp_path / "a.xlsx", [HEADER, *(["06435014", cell] for cell in cells), ["06435014", "==1/0"]])
+    frame = read(path, source("xlsx", columns=XLSX.columns, reading=reading))
+    written = [
+        "1,234",
+        "1.234",
+        "1234,5",
+        "1.234,50",
+        "-0,5",
+        "0,0000001",
+        "1234567",
+        "2026-01-31",
+        "12.01.2026",
+        "true",
+        None,
+        None,
+    ]
+    assert frame["Stand"].to_list() == written
+
+    numbers = [{"Stand": 1.234, "Schlüssel": "1.234"}, {"Stand": 5, "Schlüssel": "5"}]
+    stated = {"columns": XLSX.columns, "reading": {"decimal": ",", "thousands": "."}}
+    text = json.dumps(numbers, ensure_ascii=False)
+    assert read(write(tmp_path, text.encode()), source("json", **stated))["Stand"].to_list() == ["1,234", "5"]
+    lines = "\n".join(json.dumps(row, ensure_ascii=False) for row in numbers)
+    assert read(write(tmp_path, lines.encode()), source("ndjson", **stated))["Stand"].to_list() == ["1,234", "5"]
+    pl.DataFrame({"Stand": [1.234, 0.5], "x": [Decimal("1.20"), None], "Schlüssel": ["1.234", None]}).write_parquet(
+        tmp_path / "a.parquet"
+    )
+    frame = read(tmp_path / "a.parquet", source("parquet", **stated))
+    assert frame.drop("_row").rows() == [("1,234", "1,20", "1.234"), ("0,5", None, None)]
+
+
+def test_delivered_names_are_names_and_no_patterns(tmp_path: Path) -> None:
+    names = ["*", "^.*$", "Schlüssel"]
+    line, quoted = b"1;2;3", b'1;"2";3'
+    head = ";".join(names).encode()
+    for body in (line, quoted):
+        assert read(write(tmp_path, head + b"\n" + body), source("csv", columns=XLSX.columns)).rows() == [("1", "2", "3", 1)]
+    assert read(workbook(tmp_path / "a.xlsx", [names, ["1", "2", "3"]]), XLSX).rows() == [("1", "2", "3", 1)]
+    rows = [{"*": 1, "^.*$": {"*": 2, "b": 4}, "Schlüssel": 3}]
+    pl.DataFrame(rows).write_parquet(tmp_path / "a.parquet")
+    frame = read(tmp_path / "a.parquet", source("parquet", columns=XLSX.columns))
+    assert frame.rows(named=True) == [{"*": "1", "Schlüssel": "3", "^.*$.*": "2", "^.*$.b": "4", "_row": 1}]
+    export = b"leika_key;ars;url;*;^.*$\n99115005104000;09;https://a.example;1;2"
+    assert read(write(tmp_path, export), source("open_pvog", table="listings")).select("_delivered").to_dicts() == [
+        {"_delivered": {"leika_key": "99115005104000", "ars": "09", "url": "https://a.example", "*": "1", "^.*$": "2"}}
+    ]
+    assert read(write(tmp_path, b'{"content": []}'), source("open_pvog", table="listings")).height == 0
 
 
 def test_failed_formulas_are_named(tmp_path: Path) -> None:

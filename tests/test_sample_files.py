@@ -143,7 +143,8 @@ def test_rows_delivered_are_kept_quarantined_superseded_or_retracted(sample: tup
         assert {land: of[land, source] for land, source in sources.items()} == dict(true.group_by("land_code").len().rows())
     assert of["00", "datahub"] == world.listings.height
     assert counts.filter(pl.col("source") == "nutzung")["rows_superseded"].sum() > 0
-    assert counts.filter(pl.col("source") == "verbindungen")["rows_retracted"].sum() > 0
+    for source in ("verbindungen", "datahub"):
+        assert counts.filter(pl.col("source") == source)["rows_retracted"].sum() > 0
 
 
 def test_files_of_finished_months_are_the_same_bytes_later(sample: tuple[Path, World], tmp_path: Path) -> None:
@@ -203,6 +204,12 @@ def test_land_files_keep_their_words_and_say_that_they_are_synthetic(sample: tup
             assert source.is_configured({})
             where = Path(source.resolved_location({}))
             assert list(where.parent.glob(where.name)), where
+
+
+def test_land_files_are_written_without_anchors(sample: tuple[Path, World]) -> None:
+    for path in (sample[0] / "laender").iterdir():
+        tokens = {type(token) for token in yaml.scan(path.read_text(encoding="utf-8"))}
+        assert tokens.isdisjoint({yaml.AnchorToken, yaml.AliasToken}), path
 
 
 def test_packaged_land_files_need_the_environment_only_for_the_laender() -> None:

@@ -10,10 +10,6 @@ import polars as pl
 
 from tests.recompute import Night, night  # noqa: F401 (a fixture)
 
-#: What the federal catalogue delivers, and what its format makes of it.
-_CATALOGUE = {"art_flaechendeckung": "coverage_class", "datenstand_pvog_import": "observed_on"}
-_OF_CATALOGUE = {"leika_key", "ars", "url", *_CATALOGUE.values()}
-
 Row = tuple[str, str, str, str]
 
 
@@ -22,9 +18,6 @@ def _rows(frame: pl.DataFrame) -> Counter[Row]:
     found: Counter[Row] = Counter()
     for land, source, rule, raw in frame.select("land_code", "source", "rule", "raw").iter_rows():
         content = {name: value for name, value in json.loads(raw).items() if value not in (None, "")}
-        if source == "datahub":
-            named = {_CATALOGUE.get(name, name): value for name, value in content.items()}
-            content = {name: value for name, value in named.items() if name in _OF_CATALOGUE}
         assert content, raw
         found[land, source, rule, json.dumps(content, sort_keys=True, ensure_ascii=False)] += 1
     return found

@@ -192,10 +192,11 @@ def clean_frame(raw: pl.LazyFrame, context: Context, rules: TableRules, clean_pa
     """Clean one delivery: write its clean rows (``Table.polars_schema()``) and its quarantined rows (``QUARANTINE_SCHEMA``).
 
     ``raw`` holds text columns under their delivered names, ``_row`` (1-based) and, where the format's reader could not read a row,
-    ``_malformed`` with its reason in German. Every row ends in exactly one of the two files, both zstd Parquet.
+    ``_malformed`` with its reason in German. Where the reader put rows into other words, the struct ``_delivered`` is the row as it
+    came. Every row ends in exactly one of the two files, both zstd Parquet.
     Memory: the frame streams; for duplicates a hash per row is held, for at most 20 million rows at a time.
     """
-    delivered = [name for name in raw.collect_schema().names() if name not in ("_row", "_malformed")]
+    delivered = [name for name in raw.collect_schema().names() if name not in ("_row", "_malformed", "_delivered")]
     # by position: a delivered name may be anything, also a pattern for columns
     raw = raw.rename({name: f"raw:{position}" for position, name in enumerate(delivered)})
     mapping = _map_columns(delivered, context, rules)
@@ -325,12 +326,13 @@ def _checked(
 
     Most checks only say what is wrong with a text that has no value, so they need not be tried on rows whose values are all there.
     """
-    has_reason = "_malformed" in raw.collect_schema().names()
-    malformed = pl.col("_malformed").cast(pl.String) if has_reason else pl.lit(None, pl.String)
+    names = raw.collect_schema().names()
+    malformed = pl.col("_malformed").cast(pl.String) if "_malformed" in names else pl.lit(None, pl.String)
     frame = raw.select(
         pl.col("_row").cast(pl.Int64),
         malformed.alias("_malformed"),
         *[pl.col(f"raw:{position}").cast(pl.String) for position in range(len(delivered))],
+        *(["_delivered"] if "_delivered" in names else []),
     )
     frame = frame.with_columns(
         [_delivered_text(column, delivered, mapping, context).alias(f"text:{column}") for column in context.mapped_columns]
@@ -419,7 +421,7 @@ def _typed(column: str, dtype: pl.DataType, context: Context, rules: TableRules)
 
 def _is_digits(regex: str | None) -> bool:
     """Whether a declared pattern is a key of digits only, in which people leave spaces."""
-    return regex is not None and re.fullmatch(r"\^(99)?\\d\{[\d,]+\}\$", regex) is not None
+    return regex is not None and re.fullmatch(r"\^(99)?\[0-9\]\{[0-9,]+\}\$", regex) is not None
 
 
 def _option(reading: Any, name: str) -> str | None:
@@ -525,8 +527,6 @@ def _declared_checks(mapping: _Mapping, context: Context, rules: TableRules) -> 
         is_given = delivered.is_not_null()
         numeric = dtype.is_integer() or dtype.is_float() or isinstance(dtype, pl.Decimal)
         regex = getattr(declared[column], "regex", None)
-        if regex is not None:
-            regex = regex.replace(r"\d", "[0-9]")  # no digits of other scripts
         if numeric:
             yield from _unit_checks(column, dtype, mapping, context, rules)
         if isinstance(dtype, (pl.String, pl.Enum)):
@@ -842,6 +842,13 @@ def _explained(bad: pl.LazyFrame, checks: list[Check], mapping: _Mapping, delive
 
 def _raw_text(frame: pl.LazyFrame, delivered: list[str]) -> pl.LazyFrame:
     """The delivered row as JSON under ``raw``, each value bounded: the bytes themselves are in landing."""
+    as_it_came = frame.collect_schema().get("_delivered")
+    if isinstance(as_it_came, pl.Struct):
+        delivered = [field.name for field in as_it_came.fields]
+        positions = [f"raw:{position}" for position in range(len(delivered))]
+        frame = frame.select(pl.exclude("^raw:.*$", "_delivered"), pl.col("_delivered").struct.rename_fields(positions)).unnest(
+            "_delivered"
+        )
     if not delivered:
         return frame.with_columns(pl.lit("{}").alias("raw"))
     values = [

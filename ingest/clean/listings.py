@@ -1,10 +1,16 @@
-"""Cleaning of ``listings``: what a public catalogue shows per LeiKa key, region and address."""
+"""Cleaning of ``listings``: what a public catalogue shows per LeiKa key, region and address.
+
+A catalogue keeps entries that are no longer active beside those that replaced them: the two do not contradict each other.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+import polars as pl
+
 from ingest.clean.engine import Check, Context, TableRules, text
+from ingest.tables import TABLES
 
 
 def _checks(context: Context) -> Iterable[Check]:
@@ -17,4 +23,8 @@ def _checks(context: Context) -> Iterable[Check]:
     )
 
 
-RULES = TableRules(land_key="ars", checks=_checks)
+def _key() -> list[pl.Expr]:
+    return [pl.col(name) for name in (*TABLES["listings"].key, "is_retracted")]
+
+
+RULES = TableRules(land_key="ars", checks=_checks, key=_key)

@@ -29,7 +29,7 @@ _RATIO_COUNTS_FROM_BYTES = 1024**2
 #: Cells that one delivery may have.
 MAX_CELLS = 500_000_000
 
-_RESERVED = ("_row", "_malformed", "_malformed_en")
+_RESERVED = ("_row", "_malformed", "_delivered")
 
 
 class UnreadableDelivery(Exception):
@@ -65,7 +65,8 @@ class Portal(Protocol):
 
     ``read`` turns the files of one delivery into a raw frame: every column as text exactly as delivered, NULL where nothing was
     delivered, nested names joined by dots, ``_row`` (Int64, unique, from 1 in delivered order) and, where a row could not be read,
-    ``_malformed`` with the reason in German. It raises UnreadableDelivery for anything else than that format.
+    ``_malformed`` with the reason in German. A format that puts rows into the words of ``ingest.tables`` adds the struct
+    ``_delivered``, the row as it came under its delivered names. It raises UnreadableDelivery for anything else than that format.
     """
 
     def fetch(self, client: Client, source: Source, request: Request) -> list[Part]:

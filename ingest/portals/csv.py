@@ -135,7 +135,8 @@ def _frame(rows: list[list[str]], reasons: dict[int, str], delimiter: str, names
         {"_row": list(reasons), "_malformed": list(reasons.values())}, schema={"_row": pl.UInt32, "_malformed": pl.String}
     )
     frame = frame.with_row_index("_row").join(known, on="_row", how="left", maintain_order="left").drop("_row")
-    is_empty = pl.all_horizontal(pl.col(name).str.strip_chars() == "" for name in names)
+    # by position: a delivered name may be a pattern for columns
+    is_empty = pl.all_horizontal(pl.nth(position).str.strip_chars() == "" for position in range(width))
     return frame.filter(~is_empty)
 
 
@@ -145,5 +146,5 @@ def _wrong_length(count: pl.Expr, width: int, line: pl.Expr) -> pl.Expr:
 
 def _tidy(frame: pl.DataFrame) -> pl.DataFrame:
     """Empty fields are NULL; the column of reasons is there only where there is a reason."""
-    frame = frame.with_columns(pl.col(name).replace("", None) for name in frame.columns)
+    frame = frame.with_columns(pl.all().replace("", None))
     return frame if frame["_malformed"].null_count() < frame.height else frame.drop("_malformed")

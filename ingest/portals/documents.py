@@ -18,13 +18,13 @@ _MAX_DEPTH = 8
 ADVICE = ("Adresse und Zugang prüfen", "check address and access")
 
 
-def parse(data: bytes, encoding: str | None = None) -> Any:
-    """A JSON document, numbers as their text. Raises UnreadableDelivery that says what came instead."""
+def parse(data: bytes, encoding: str | None = None, decimal: str | None = None) -> Any:
+    """A JSON document, numbers as ``loads`` has them. Raises UnreadableDelivery that says what came instead."""
     if base.kind_of(data[:2000]) not in ("ein JSON-Dokument", "unbekannter Inhalt"):
         raise base.instead(data[:2000], "JSON", "JSON", *ADVICE)
     text = base.decode(data, encoding)
     try:
-        return loads(text)
+        return loads(text, decimal)
     except (ValueError, RecursionError) as error:
         line = getattr(error, "lineno", 1)
         raise UnreadableDelivery(
@@ -92,15 +92,16 @@ def _flatten(into: dict[str, str | None], prefix: str, row: dict[str, Any], dept
     return into
 
 
-def loads(text: str) -> Any:
-    """``json.loads`` with numbers as their text."""
-    return json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
+def loads(text: str, decimal: str | None = None) -> Any:
+    """``json.loads`` with numbers as their text, with the decimal sign (a point unless given) that texts of this source have."""
+    as_float = str if decimal in (None, ".") else lambda digits: digits.replace(".", decimal)
+    return json.loads(text, parse_float=as_float, parse_int=str, parse_constant=str)
 
 
-def loads_or_text(line: str) -> Any:
+def loads_or_text(line: str, decimal: str | None = None) -> Any:
     """A line as JSON, or as it is where it is none."""
     try:
-        return loads(line)
+        return loads(line, decimal)
     except (ValueError, RecursionError):
         return line
 

@@ -2,7 +2,7 @@
 
 Belongs here: the two formats. Does not: asking for page after page (``ingest.portals.pages``), flattening (``ingest.portals.documents``).
 
-Numbers keep their text, truth values become ``true`` and ``false``, nested objects are flattened with dots, lists are their JSON text.
+Numbers keep their text (with the decimal sign that the Land file states for texts), truth values become ``true`` and ``false``, nested objects are flattened with dots, lists are their JSON text.
 """
 
 from __future__ import annotations
@@ -36,10 +36,9 @@ class Json:
 
     def read(self, paths: Sequence[Path], source: Source) -> pl.LazyFrame:
         """All pages, by column name."""
-        frame = pl.concat(
-            [frame_of(rows_of(parse(path.read_bytes(), source.reading.encoding), source.pages.items)) for path in paths],
-            how="diagonal",
-        )
+        reading = source.reading
+        documents = (parse(path.read_bytes(), reading.encoding, reading.decimal) for path in paths)
+        frame = pl.concat([frame_of(rows_of(document, source.pages.items)) for document in documents], how="diagonal")
         if frame.height and "_malformed" not in frame.columns:
             base.require_columns(
                 frame.columns,
@@ -69,11 +68,11 @@ class NdJson:
             raise base.instead(data[:2000], "JSON-Zeilen", "JSON lines", *ADVICE)
         lines = [line for line in base.decode(data, source.reading.encoding).split("\n") if line.strip()]
         try:
-            rows = loads(f"[{','.join(lines)}]")
+            rows = loads(f"[{','.join(lines)}]", source.reading.decimal)
             if len(rows) != len(lines):
                 raise ValueError
         except (ValueError, RecursionError):
-            rows = [loads_or_text(line) for line in lines]
+            rows = [loads_or_text(line, source.reading.decimal) for line in lines]
         if not any(isinstance(row, dict) for row in rows):
             raise base.instead(data[:2000], "JSON-Zeilen", "JSON lines", *ADVICE)
         return frame_of(rows)

@@ -46,6 +46,7 @@ DOCUMENTED = (
     "datenstand_pvog_import",
     "export_datum",
 )
+_IS_RETRACTED = {"ja": "false", "true": "false", "nein": "true", "false": "true"}
 #: How far an entry reaches, by the digits of the ARS that its area has.
 _REACH = {"bundesweit flächendeckend": 0, "landesweit flächendeckend": 2, "kreisweit flächendeckend": 5}
 
@@ -54,8 +55,8 @@ class OpenPvog:
     """One row per LeiKa key, ARS and address, columns named as in ``ingest.tables.Listings``.
 
     ``evidence`` is ``reachable`` where the portal found the address online, else ``listed``. ``is_inherited``: the entry reaches
-    further than the area it is listed for, so it was made above it. Entries that the portal marks inactive are no listings and are
-    left out.
+    further than the area it is listed for, so it was made above it. ``is_retracted``: the portal marks the entry as inactive
+    (``aktiv``: nein; one that it does not mark counts as active).
     """
 
     def fetch(self, client: Client, source: Source, request: Request) -> list[Part]:
@@ -132,16 +133,20 @@ def _part(data: bytes) -> pl.DataFrame:
 
 
 def _listings(frame: pl.DataFrame) -> pl.DataFrame:
-    missing = [name for name in DOCUMENTED if name not in frame.columns]
+    """Each row in the words of ``ingest.tables``, and as it came under ``_delivered``."""
+    delivered = [name for name in frame.columns if name != "_malformed"]
+    missing = [name for name in DOCUMENTED if name not in delivered]
+    if delivered:  # pages without rows have no columns
+        frame = frame.with_columns(pl.struct(pl.nth(frame.columns.index(name)) for name in delivered).alias("_delivered"))
     frame = frame.with_columns(pl.lit(None, pl.String).alias(name) for name in missing)
-    frame = frame.filter(pl.col("aktiv").str.to_lowercase().ne_missing("nein"))
     ars = pl.col("ars").str.pad_end(12, "0")
     level = pl.when(ars.str.ends_with("0" * 12)).then(0).when(ars.str.ends_with("0" * 10)).then(2)
     digits = level.when(ars.str.ends_with("0" * 7)).then(5).otherwise(12)
     reach = pl.col("art_flaechendeckung").replace_strict(_REACH, default=12, return_dtype=pl.Int64)
-    return frame.select(
+    active = pl.col("aktiv").str.strip_chars()
+    translated = frame.select(
         "leika_key",
-        pl.when(pl.col("ars").str.contains(r"^\d+$")).then(ars).otherwise("ars").alias("ars"),
+        pl.when(pl.col("ars").str.contains(r"^[0-9]+$")).then(ars).otherwise("ars").alias("ars"),
         "url",
         pl.when(reach < digits).then(pl.lit("true")).otherwise(pl.lit("false")).alias("is_inherited"),
         pl.col("art_flaechendeckung").alias("coverage_class"),
@@ -149,5 +154,8 @@ def _listings(frame: pl.DataFrame) -> pl.DataFrame:
         .str.replace(r"^(\d{4}-\d{2}-\d{2})[T ].*$", "${1}")
         .alias("observed_on"),
         pl.when(pl.col("online_status") == "ok").then(pl.lit("reachable")).otherwise(pl.lit("listed")).alias("evidence"),
-        *(name for name in frame.columns if name not in DOCUMENTED),
+        # a word that is neither is left for cleaning to refuse
+        active.str.to_lowercase().replace_strict(_IS_RETRACTED, default=pl.format("aktiv: {}", active)).alias("is_retracted"),
     )
+    others = [name for name in frame.columns if name not in DOCUMENTED and name not in translated.columns]
+    return translated.hstack(frame.select(pl.nth(frame.columns.index(name)) for name in others))

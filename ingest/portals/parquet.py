@@ -1,4 +1,4 @@
-"""Parquet: typed columns become text.
+"""Parquet: typed columns become text, numbers with the decimal sign that the Land file states for texts.
 
 Belongs here: opening files safely, types as text. Does not: the meaning of columns and values.
 """
@@ -58,14 +58,15 @@ class Parquet:
                     f"The Parquet file has {rows:,} rows and {width:,} columns, more than {base.MAX_CELLS:,} cells or none: "
                     "deliver it in parts.",
                 )
-            return _as_text(scanned.collect())
+            return _as_text(scanned.collect(), source.reading.decimal or ".")
 
         frame = base.guarded(load, damaged)
         base.require_columns(frame.columns, source, "columns im Land-File prüfen", "check columns in the Land file")
         return frame
 
 
-def _as_text(frame: pl.DataFrame) -> pl.DataFrame:
+def _as_text(frame: pl.DataFrame, decimal: str) -> pl.DataFrame:
+    # by position: a delivered name may be a pattern for columns
     for _ in range(_MAX_DEPTH):
         nested = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.Struct) and dtype.fields]
         if not nested:
@@ -73,13 +74,15 @@ def _as_text(frame: pl.DataFrame) -> pl.DataFrame:
         for name in nested:
             inner = frame[name].struct.unnest()
             inner = inner.rename({field: f"{name}.{field}" for field in inner.columns})
-            frame = frame.drop(name).hstack([column for column in inner if column.name not in frame.columns])
-    frame = frame.select(_text(name, dtype) for name, dtype in frame.schema.items())
+            others = [position for position, other in enumerate(frame.columns) if other != name]
+            frame = frame.select(pl.nth(others)).hstack([column for column in inner if column.name not in frame.columns])
+    frame = frame.select(
+        _text(pl.nth(position), name, dtype, decimal) for position, (name, dtype) in enumerate(frame.schema.items())
+    )
     return frame.rename(dict(zip(frame.columns, base.column_names(frame.columns), strict=True)))
 
 
-def _text(name: str, dtype: pl.DataType) -> pl.Expr:
-    column = pl.col(name)
+def _text(column: pl.Expr, name: str, dtype: pl.DataType, decimal: str) -> pl.Expr:
     if isinstance(dtype, pl.Datetime):
         return column.dt.to_string("%Y-%m-%dT%H:%M:%S%.f" + ("%:z" if dtype.time_zone else "")).alias(name)
     if isinstance(dtype, pl.Date):
@@ -88,4 +91,6 @@ def _text(name: str, dtype: pl.DataType) -> pl.Expr:
         return column.bin.encode("hex").alias(name)
     if isinstance(dtype, pl.List | pl.Array | pl.Struct):
         return pl.struct(column).struct.json_encode().alias(name)
+    if dtype.is_float() or dtype.is_decimal():
+        return column.cast(pl.String).str.replace(".", decimal, literal=True).alias(name)
     return column.cast(pl.String).alias(name)

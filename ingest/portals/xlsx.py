@@ -2,6 +2,10 @@
 
 Belongs here: opening workbooks safely, header row, cells as text. Does not: the meaning of columns and values.
 
+A number in a workbook has no separators: how it looks is a matter of its format. ``reading.decimal`` and ``reading.thousands`` say
+how numbers are written that somebody typed as text ("1.234,50"); a cell that is a number keeps its value whatever they say, so its
+text has the stated decimal sign and no thousands. Columns that mix both are read rightly.
+
 A workbook is a ZIP of XML, and its reader lays a sheet out as a rectangle: two cells at opposite corners of a sheet would claim
 hundreds of gigabytes and kill the process. So a workbook is measured before it is opened.
 """
@@ -12,6 +16,7 @@ import re
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import fastexcel
 import polars as pl
@@ -49,7 +54,7 @@ class Xlsx:
         return base.raw_frame(pl.concat([self._read(path, source) for path in paths], how="diagonal"))
 
     def _read(self, path: Path, source: Source) -> pl.DataFrame:
-        rows = sheet_rows(path, source.reading.sheet, source.reading.header_row)
+        rows = sheet_rows(path, source.reading.sheet, source.reading.header_row, source.reading.decimal or ".")
         header, body = rows.row(0), rows.slice(1)
         errors = body["_malformed"]
         # columns without a name are kept where they hold something
@@ -71,8 +76,10 @@ class Xlsx:
         return frame.filter(~pl.all_horizontal(pl.all().is_null()))
 
 
-def sheet_rows(path: Path, sheet: str | int | None = None, first_row: int = 1) -> pl.DataFrame:
+def sheet_rows(path: Path, sheet: str | int | None = None, first_row: int = 1, decimal: str = ".") -> pl.DataFrame:
     """The rows of a sheet (by name, by index, or the first) from ``first_row`` (from 1) on, as text columns ``column_1`` …
+
+    Cells that are numbers are written with ``decimal`` as their decimal sign; text stays as it is.
 
     The last column, ``_malformed``, names the cells of a row whose formula failed: they hold no value.
     Raises UnreadableDelivery for anything but a workbook of bearable size that has this sheet and a row ``first_row``.
@@ -83,7 +90,7 @@ def sheet_rows(path: Path, sheet: str | int | None = None, first_row: int = 1) -
         "The file is no readable XLSX workbook: open it in Excel, save it as .xlsx and deliver it again.",
     )
 
-    def load() -> pl.DataFrame:
+    def load(dtype: Literal["string", "boolean"]) -> pl.DataFrame:
         workbook = fastexcel.read_excel(path)
         names = workbook.sheet_names
         wanted = sheet if isinstance(sheet, str) else names[sheet or 0] if (sheet or 0) < len(names) else None
@@ -95,9 +102,7 @@ def sheet_rows(path: Path, sheet: str | int | None = None, first_row: int = 1) -
             )
         try:
             # with skip_rows given, rows are counted from the top of the sheet, not from its first used row
-            loaded: pl.DataFrame = workbook.load_sheet(
-                wanted, header_row=None, skip_rows=first_row - 1, dtypes="string"
-            ).to_polars()
+            loaded: pl.DataFrame = workbook.load_sheet(wanted, header_row=None, skip_rows=first_row - 1, dtypes=dtype).to_polars()
         except fastexcel.InvalidParametersError:
             loaded = pl.DataFrame()
         if not loaded.height:
@@ -109,8 +114,17 @@ def sheet_rows(path: Path, sheet: str | int | None = None, first_row: int = 1) -
             )
         return loaded
 
-    frame = base.guarded(load, damaged)
-    frame = frame.rename({name: f"column_{position}" for position, name in enumerate(frame.columns, 1)}).cast(pl.String)
+    frame = base.guarded(lambda: load("string"), damaged).cast(pl.String)
+    if decimal != ".":
+        # as truth values, cells that are numbers have a value and cells that are text or dates have none
+        is_number = base.guarded(lambda: load("boolean"), damaged)
+        frame = pl.DataFrame(
+            [
+                cells.zip_with(number.is_null(), cells.str.replace(".", decimal, literal=True))
+                for cells, number in zip(frame, is_number, strict=True)
+            ]
+        )
+    frame = frame.rename({name: f"column_{position}" for position, name in enumerate(frame.columns, 1)})
     frame = frame.with_columns(
         pl.all().str.strip_chars(" \t\r\n\u00a0").replace("", None).str.replace(_DATE, "${1}").str.replace(_INSTANT, "${1}T${2}")
     )

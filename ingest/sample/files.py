@@ -670,11 +670,17 @@ _OZG_ID = {"aufenthalt": 10255}  # the only verified number among the listed ser
 
 
 def _catalogue(world: World) -> Delivery:
+    """The entries, and some that were left behind when their service moved: the catalogue keeps them as inactive."""
     land = {"09": "Bayern", "06": "Hessen"}
+    drawn = world.listings.with_columns(_u=pl.Series(world.parameters.rng("catalogue").random(world.listings.height)))
+    moved = pl.col("_u") > 0.98
+    inactive = drawn.filter(moved).with_columns(
+        url=pl.concat_str("url", pl.lit("/alt")), works=pl.lit(False), is_retracted=pl.lit(True), _u=pl.lit(1.0)
+    )
     return Delivery(
         "00",
         "datahub",
-        world.listings.select(
+        pl.concat([drawn, inactive]).select(
             leika_key="leika_key",
             leika_name=_word("service_id", _SERVICE_TITLES),
             ars="ars",
@@ -684,13 +690,13 @@ def _catalogue(world: World) -> Delivery:
             ozgid=pl.col("service_id").replace_strict(_OZG_ID, default=None, return_dtype=pl.Int64),
             url="url",
             online_status=_yes("works", "ok", "nicht ok"),
-            aktiv=pl.lit("ja"),
+            aktiv=_yes("is_retracted", "nein", "ja"),
             art_flaechendeckung="coverage_class",
             datenstand_pvog_import=pl.col("observed_on").dt.strftime("%Y-%m-%d"),
             _reported_on="observed_on",
-            _u=pl.Series(world.parameters.rng("catalogue").random(world.listings.height)),
+            _u="_u",
             _is_superseded=pl.lit(False),
-            _is_retracted=pl.lit(False),
+            _is_retracted="is_retracted",
         ),
         {
             "malformed": lambda r, n: [_put(r, leika_key="9911500510400")],
@@ -704,7 +710,7 @@ def _catalogue(world: World) -> Delivery:
                 "landesweit flächendeckend",
             ),
         },
-        pl.lit(True),
+        ~pl.col("_is_retracted"),
     )
 
 
@@ -747,6 +753,13 @@ def _workbook(source: str, frame: pl.DataFrame, bad: list[Row], parameters: Para
     return buffer.getvalue()
 
 
+class _PlainYaml(yaml.SafeDumper):
+    """YAML without anchors: what two entries have in common is written twice, the way people read it."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
 def _write_land_files(out: Path, parameters: Parameters) -> None:
     """The packaged Land files with files for addresses; everything else, above all the words, stays as it is."""
     for land in (*parameters.laender, "00"):
@@ -759,7 +772,7 @@ def _write_land_files(out: Path, parameters: Parameters) -> None:
             for name in ("auth", "pages", "since"):
                 source.pop(name, None)
         head = "# Synthetic data, written by the sample: the packaged Land file with files in place of addresses.\n"
-        text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+        text = yaml.dump(document, Dumper=_PlainYaml, sort_keys=False, allow_unicode=True, width=120)
         (out / "laender" / _LAND_FILE[land]).write_text(head + text, encoding="utf-8")
 
 

@@ -28,6 +28,8 @@ class Parameters(BaseModel):
     """The known truth of a synthetic world; two equal ``Parameters`` make the same world, byte for byte.
 
     A world is prefix-stable: whatever happened or was first reported by some day is the same in every world with a later ``end``.
+    Faulty rows are copies of reported ones and come with them; but the one faulty row of every kind in a source's monthly files
+    appears once that month is large enough to bear them, so that a month that has only begun may lack them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1093,6 +1093,7 @@ def _listings(parameters: Parameters, plan: pl.DataFrame) -> pl.DataFrame:
             observed_on=pl.lit(parameters.end),
             # an address that works is evidence that it can be reached
             evidence=pl.when("works").then(pl.lit("reachable")).otherwise(pl.lit("listed")),
+            is_retracted=pl.lit(False),
         )
         .sort("ars", "leika_key", "url")
     )

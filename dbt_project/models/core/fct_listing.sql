@@ -43,6 +43,7 @@ listings as (
         delivery_land_code,
         max_by(is_inherited, delivery_id) as is_inherited,
         max_by(coverage_class, delivery_id) as coverage_class,
+        arg_max_null(retracted_on, delivery_id) as retracted_on,
         min(observed_on) as first_observed_on,
         max(observed_on) as last_observed_on,
         max(delivery_id) as delivery_id
@@ -71,7 +72,11 @@ select
     authorities.authority_id,
     listings.first_observed_on,
     listings.last_observed_on,
-    deliveries.next_observed_on as retired_on,
+    case
+        when listings.retracted_on is null then deliveries.next_observed_on
+        -- a retraction may state an earlier day than the last observation
+        else greatest(least(listings.retracted_on, deliveries.next_observed_on), listings.last_observed_on)
+    end as retired_on,
     listings.delivery_id
 from listings
 inner join deliveries

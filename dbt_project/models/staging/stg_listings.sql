@@ -1,4 +1,5 @@
--- Every admitted observation is kept: the history of a listing is what fct_listing is made of.
+-- Every admitted observation is kept: the history of a listing is what fct_listing is made of. A retraction is the day on which
+-- the observations before it end, and no observation itself.
 select
     leika_key,
     ars,
@@ -10,5 +11,12 @@ select
     land_code,
     source,
     delivery_id,
-    delivered_at
+    delivered_at,
+    -- an entry that one delivery shows as inactive and as active is active
+    min(case when is_retracted then observed_on end) over (
+        partition by land_code, source, leika_key, ars, url, evidence
+        order by delivery_id, not is_retracted
+        rows between 1 following and unbounded following
+    ) as retracted_on
 from {{ source('inputs', 'listings') }}
+qualify not is_retracted
