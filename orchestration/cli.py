@@ -247,7 +247,7 @@ def _table(names: list[str], rows: list[list[Any]]) -> None:
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*("" if value is None else str(value) for value in row))
-    width = None if sys.stdout.isatty() else 200
+    width = None if sys.stdout.isatty() else 100_000  # who reads a pipe wants a row on a line
     Console(width=width, highlight=False, markup=False).print(table)
 
 
