@@ -13,6 +13,10 @@ import pytest
 from filelock import FileLock
 from hypothesis import settings
 
+from tests.house import environment, house, published, world
+
+__all__ = ["environment", "house", "published", "world"]  # fixtures of whole nights
+
 ROOT = Path(__file__).resolve().parent.parent
 
 # A test machine may be slow and shared: what a property says must not depend on its speed.

@@ -1,0 +1,101 @@
+"""A home, the deliveries that it reads and a clock: what tests of whole nights share. Nights run in the test's own process."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from ingest.sample import Parameters, write_sample
+from orchestration import publication
+from orchestration.refresh import RefreshResult, refresh
+from orchestration.settings import Settings
+
+PARAMETERS = Parameters(laender=("06",), end="2026-06-15")  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def environment() -> Iterator[None]:
+    """Nights set dbt's and Dagster's environment; every test gets its own."""
+    before = dict(os.environ)
+    for name in [name for name in os.environ if name.startswith(("ROLLIN_", "DAGSTER_"))]:
+        del os.environ[name]
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small world, as delivered."""
+    folder = tmp_path_factory.mktemp("world")
+    write_sample(folder, PARAMETERS)
+    return folder
+
+
+@dataclasses.dataclass
+class House:
+    """A home, the deliveries that it reads, and a clock."""
+
+    home: Path
+    world: Path
+    now: datetime
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(home=self.home, laender=self.world / "laender")
+
+    def night(self, days: float = 0, **options: Any) -> RefreshResult:
+        """Let days pass, then run a night."""
+        self.now += timedelta(days=days)
+        os.environ["ROLLIN_NOW"] = self.now.isoformat()
+        return refresh(dataclasses.replace(self.settings, **options))
+
+    @property
+    def current(self) -> str | None:
+        return publication.current_id(self.settings)
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        with duckdb.connect(str(self.settings.current / "warehouse.duckdb"), read_only=True) as con:
+            return con.execute(sql).fetchall()
+
+    def delivery(self, name: str) -> Path:
+        return self.world / "deliveries" / name
+
+
+@pytest.fixture(scope="module")
+def published(world: Path, tmp_path_factory: pytest.TempPathFactory) -> House:
+    """A home after its first good night; tests copy it."""
+    before = dict(os.environ)
+    house = House(tmp_path_factory.mktemp("first") / "home", world, PARAMETERS.night)
+    result = house.night()
+    assert result.outcome == "published", result.message
+    os.environ.clear()
+    os.environ.update(before)
+    return house
+
+
+@pytest.fixture
+def house(published: House, tmp_path: Path, environment: None) -> House:
+    """A copy of the published home and of its world, free to be broken."""
+    shutil.copytree(published.home, tmp_path / "home", symlinks=True)
+    shutil.copytree(published.world, tmp_path / "world")
+    return House(tmp_path / "home", tmp_path / "world", published.now)
+
+
+def edit_lines(path: Path, change: Callable[[list[str]], list[str]]) -> None:
+    path.write_text("\n".join(change(path.read_text("cp1252").splitlines())) + "\n", "cp1252")
+
+
+def set_max_age(house: House, days: int) -> None:
+    """Let every required source of Hessen be at most so old."""
+    path = house.world / "laender" / "hessen.yaml"
+    lines = [f"  max_age_days: {days}" if "max_age_days" in line else line for line in path.read_text().splitlines()]
+    path.write_text("\n".join(lines) + "\n")

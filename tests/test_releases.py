@@ -1,0 +1,142 @@
+"""Releases: whole, repeatable, undisturbed for their readers, and never of anything that was not audited."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+import duckdb
+import polars as pl
+import pytest
+
+from orchestration import publication, warehouse
+from orchestration.night import lock
+from tests.house import House, edit_lines
+from tests.same import assert_same_tables
+
+
+def test_first_night_publishes_a_whole_release(published: House) -> None:
+    release = published.settings.current
+    assert publication.verify(release) == []
+    assert {p.name for p in release.iterdir()} == {"warehouse.duckdb", "parquet", "csv", "audit.json", "SHA256SUMS"}
+    assert all(not os.access(p, os.W_OK) or os.geteuid() == 0 for p in release.rglob("*.duckdb"))
+    assert oct((release / "warehouse.duckdb").stat().st_mode & 0o777) == "0o444"
+    [(release_id, is_synthetic, as_of)] = published.query("select release_id, is_synthetic, as_of::varchar from meta.release")
+    assert (release_id, is_synthetic, as_of) == (published.current, True, "2026-06-15")
+    # every table is there three times, and every column is described
+    tables = published.query("select schema_name, table_name from duckdb_tables() order by all")
+    for schema, table in tables:
+        rows = published.query(f'select count(*) from {schema}."{table}"')[0][0]
+        assert pl.scan_parquet(release / "parquet" / schema / f"{table}.parquet").select(pl.len()).collect().item() == rows
+        assert (release / "csv" / schema / f"{table}.csv").is_file()
+    undescribed = published.query("""select table_name, column_name from meta."column" where coalesce(description, '') = ''""")
+    assert undescribed == []
+
+
+def test_no_wal_and_no_build_is_left_in_the_release(published: House) -> None:
+    assert list(published.home.rglob("*.wal")) == []
+    assert [p.name for p in (published.settings.published / "releases").iterdir()] == [published.current]
+
+
+def test_same_night_again_says_that_nothing_changed(house: House) -> None:
+    before = house.current
+    parsed = {path: path.stat().st_mtime_ns for path in house.home.glob("clean/**/*.parquet")}
+    result = house.night()
+    assert (result.outcome, result.exit_code, house.current) == ("unchanged", 0, before)
+    assert {path: path.stat().st_mtime_ns for path in house.home.glob("clean/**/*.parquet")} == parsed
+    assert "build" not in (result.legs or {})
+
+
+def test_same_night_built_anew_gives_the_same_tables(house: House) -> None:
+    first = house.settings.current.resolve()
+    result = house.night(full=True)
+    assert result.outcome == "published", result.message
+    assert house.settings.current.resolve() != first
+    assert_same_tables(first / "warehouse.duckdb", house.settings.current / "warehouse.duckdb")
+
+
+def test_publisher_refuses_what_was_not_audited(house: House) -> None:
+    """The second line of defence: another run's audit, other bytes, a failed audit."""
+    before = house.current
+    run = max(
+        (p for p in house.settings.build.iterdir() if (p / "audit.json").is_file() and not p.is_symlink()), key=os.path.getmtime
+    )
+    build, audit = run / "warehouse.duckdb", publication.Audit.read(run / "audit.json")
+    marts = warehouse.marts(warehouse.load_manifest(warehouse.prepare(house.settings)))
+
+    def attempt(run_id: str = audit.run_id) -> None:
+        publication.publish(house.settings, build, run_id=run_id, now=house.now, marts=marts)
+
+    with pytest.raises(publication.PublicationRefused, match="not of this run"):
+        attempt("another-run")
+    (run / "audit.json").write_text(dataclasses.replace(audit, passed=False).to_json())
+    with pytest.raises(publication.PublicationRefused, match="did not pass"):
+        attempt()
+    (run / "audit.json").write_text(dataclasses.replace(audit, rebuilt=audit.rebuilt[1:]).to_json())
+    with pytest.raises(publication.PublicationRefused, match="Not rebuilt"):
+        attempt()
+    (run / "audit.json").write_text(audit.to_json())
+    with duckdb.connect(str(build)) as con:
+        con.execute("create table core.smuggled as select 1 as one")
+    with pytest.raises(publication.PublicationRefused, match="changed after its audit"):
+        attempt()
+    assert house.current == before and publication.release_ids(house.settings) == [before]
+
+
+def test_a_second_refresh_is_turned_away(house: House) -> None:
+    with lock(house.settings):
+        pass  # free again
+    import subprocess
+    import sys
+
+    code = "import sys,time; from pathlib import Path; from orchestration.night import lock; from orchestration.settings import Settings\n"
+    code += "with lock(Settings(home=Path(sys.argv[1]))): print('held', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code, str(house.home)], stdout=subprocess.PIPE) as holder:
+        try:
+            assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
+            result = house.night(days=1)
+            assert (result.outcome, result.exit_code) == ("busy", 5)
+        finally:
+            holder.kill()
+    assert house.night().exit_code == 0  # a killed holder leaves nothing behind
+
+
+def test_readers_keep_their_release_and_new_ones_see_the_new(house: House) -> None:
+    reader = duckdb.connect(str(house.settings.current / "warehouse.duckdb"), read_only=True)
+    [(old,)] = reader.execute("select release_id from meta.release").fetchall()
+    assert house.night(days=1).outcome == "published"
+    assert reader.execute("select release_id from meta.release").fetchall() == [(old,)]
+    assert reader.execute("select count(*) > 0 from metrics.coverage_daily").fetchall() == [(True,)]
+    reader.close()
+    assert house.query("select release_id from meta.release")[0][0] == house.current != old
+
+
+def test_rollback_and_retention(house: House) -> None:
+    first = house.current
+    os.environ["ROLLIN_KEEP_RELEASES"] = "2"
+    for _ in range(2):
+        assert house.night(days=1).outcome == "published"
+    kept = publication.release_ids(house.settings)
+    assert len(kept) == 2 and first not in kept
+    assert publication.rollback(house.settings, None) == kept[0] == house.current
+    with pytest.raises(publication.UnknownRelease, match="no release"):
+        publication.rollback(house.settings, first)
+    damaged = house.settings.published / "releases" / kept[1] / "audit.json"
+    damaged.chmod(0o644)
+    damaged.write_text(damaged.read_text() + " ")
+    with pytest.raises(publication.UnknownRelease, match="damaged"):
+        publication.rollback(house.settings, kept[1])
+    assert house.current == kept[0]
+
+
+def test_the_past_can_be_rebuilt_and_never_becomes_current(house: House) -> None:
+    then = house.settings.current.resolve()
+    day = house.now.date()
+    edit_lines(sorted(house.delivery("06").glob("kosten-*.csv"))[-1], lambda lines: lines[: len(lines) // 2])
+    assert house.night(days=7).outcome == "published"
+    now = house.current
+    result = house.night(as_of=day)
+    assert result.outcome == "published", result.message
+    assert house.current == now and str(result.release_id).endswith("-asof")
+    rebuilt = house.settings.published / "releases" / str(result.release_id)
+    assert_same_tables(then / "warehouse.duckdb", rebuilt / "warehouse.duckdb")
