@@ -1,0 +1,350 @@
+"""SIGKILL at any moment of a night: `current` names a whole release, and the next night succeeds without repair.
+
+Nights are killed where files appear that say how far they are, and part of the way from there to the next such file, so that the
+moments are spread over a whole night however fast the machine is. The publication, which has moments of microseconds only, is also
+killed on its own, right before each of its acts on the file system.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from filelock import FileLock
+
+from orchestration import publication, warehouse
+from orchestration.settings import Settings
+from tests.conftest import Rollin
+from tests.same import assert_same_tables
+
+NOW = "2026-06-15T21:59:00+00:00"
+
+#: Nothing takes so long; a night that does hangs.
+PATIENCE_SECONDS = 300.0
+
+# Every night is a process of its own, forked from a server that has imported the big libraries already: what is killed is the
+# night and not, again and again, its imports. None of these starts a thread, which a fork would lose.
+FORKED = multiprocessing.get_context("forkserver")
+FORKED.set_forkserver_preload(["orchestration.cli", "dagster", "dagster_dbt", "great_expectations", "dbt.cli.main"])
+
+
+# --------------------------------------------------------------------------------------------------------------------- in the process
+
+
+def alone(output: Path, environ: dict[str, str]) -> None:
+    """Lead a process group, write to a file, have nothing of Rollin's in the environment but what is given."""
+    os.setsid()
+    file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    for name in [name for name in os.environ if name.startswith(("ROLLIN_", "DAGSTER_HOME", "DBT_"))]:
+        del os.environ[name]
+    os.environ.update(environ)
+
+
+def night(home: Path, laender: Path) -> None:
+    """``rollin refresh --full``."""
+    alone(home.with_suffix(".txt"), {"ROLLIN_NOW": NOW, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"})
+    from orchestration.cli import main
+
+    sys.argv = ["rollin", "refresh", "--full", "--home", str(home), "--laender", str(laender)]
+    main()
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A publication. ``acts``: file to note each act on the file system in; ``fatal_act``: the one to die before, from 0."""
+
+    home: Path
+    run_id: str
+    days: int
+    acts: Path
+    fatal_act: int | None = None
+
+
+def publication_of(attempt: Attempt) -> None:
+    """``publish``, killed right before the n-th of its acts on the file system."""
+    alone(attempt.home.with_suffix(".txt"), {"ROLLIN_KEEP_RELEASES": "2"})
+    settings = Settings(home=attempt.home)
+    marts = warehouse.marts(warehouse.load_manifest(settings.build / "dbt" / "manifest.json"))
+    counter = itertools.count()
+    acts = attempt.acts.open("w", buffering=1)
+
+    def before_act(event: str, arguments: tuple[Any, ...]) -> None:
+        if event in ("os.rename", "os.symlink", "os.remove", "shutil.rmtree", "shutil.copyfile"):
+            acts.write(f"{event} {' '.join(str(argument) for argument in arguments[:2])}\n")
+            if next(counter) == attempt.fatal_act:
+                os.killpg(0, signal.SIGKILL)
+
+    now = datetime.fromisoformat(NOW) + timedelta(days=attempt.days)
+    publication.sweep(settings)
+    sys.addaudithook(before_act)
+    publication.publish(
+        settings, settings.build / attempt.run_id / "warehouse.duckdb", run_id=attempt.run_id, now=now, marts=marts
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------------------- from outside
+
+
+class Seen:
+    """How far a night is, by the files that it has made since it was started."""
+
+    def __init__(self, home: Path):
+        self.home = home
+        self.releases = home / "published" / "releases"
+        self.before = {"tonight": self._link("build/tonight"), "current": self._link("published/current")}
+        self.known = {name: self._count(name) for name in ("landing/objects", "landing/0*", "clean/records")}
+        self.known_releases = set(publication.release_ids(Settings(home=home)))
+
+    def _link(self, path: str) -> str | None:
+        try:
+            return os.readlink(self.home / path)
+        except OSError:
+            return None
+
+    def _count(self, folder: str) -> int:
+        return sum(len(files) for top in self.home.glob(folder) for _, _, files in os.walk(top))
+
+    def grown(self, folder: str, files: int) -> bool:
+        return self._count(folder) >= self.known[folder] + files
+
+    def run_has(self, name: str) -> bool:
+        tonight = self._link("build/tonight")
+        return tonight not in (None, self.before["tonight"]) and (self.home / "build" / str(tonight) / name).exists()
+
+    def aside_has(self, name: str) -> bool:
+        return self.renamed() or any((folder / name).exists() for folder in self.releases.glob(".2*"))
+
+    def renamed(self) -> bool:
+        return bool(set(publication.release_ids(Settings(home=self.home))) - self.known_releases)
+
+    def flipped(self) -> bool:
+        return self._link("published/current") != self.before["current"]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When to kill: a share of a leg's usual seconds after a mark."""
+
+    mark: Callable[[Seen], bool]
+    leg: str = "build"
+    share: float = 0.0
+
+
+Legs = dict[str, float]
+
+
+def kill_at(home: Path, process: BaseProcess, moment: Moment, legs: Legs) -> int | None:
+    """Start a process, kill its group at a moment, and return how it ended."""
+    seen = Seen(home)
+    process.start()
+    end = time.monotonic() + PATIENCE_SECONDS
+    while process.is_alive() and not moment.mark(seen):
+        assert time.monotonic() < end, "the night hangs"
+        time.sleep(0.003)
+    time.sleep(moment.share * legs[moment.leg])
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid or 0, signal.SIGKILL)
+    process.join(PATIENCE_SECONDS)
+    return process.exitcode
+
+
+def assert_whole(home: Path) -> str | None:
+    """What readers find: nothing yet, or a release that verifies and that an independent process opens read-only."""
+    settings = Settings(home=home)
+    if not os.path.lexists(settings.current):
+        return None
+    assert publication.verify(settings.current) == []
+    query = "import sys, duckdb; print(duckdb.connect(sys.argv[1], read_only=True).execute('select release_id from meta.release').fetchone()[0])"
+    found = subprocess.run(
+        [sys.executable, "-c", query, str(settings.current / "warehouse.duckdb")], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == publication.current_id(settings)
+    return publication.current_id(settings)
+
+
+def assert_recovers(home: Path, laender: Path, rollin: Rollin, undisturbed: Path) -> None:
+    """One night in a fresh process, nothing repaired: it publishes, sweeps what the killed ones left, and gives the same tables."""
+    before = publication.current_id(Settings(home=home))
+    ran = rollin("refresh", "--full", "--laender", str(laender), home=home, ROLLIN_NOW=NOW)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert assert_whole(home) not in (None, before)
+    assert_clean(home)
+    assert_same_tables(
+        undisturbed / "published" / "current" / "warehouse.duckdb", home / "published" / "current" / "warehouse.duckdb"
+    )
+
+
+def assert_clean(home: Path) -> None:
+    """Nothing but whole releases and the pointer is left in the published folder."""
+    settings = Settings(home=home)
+    assert sorted(path.name for path in (settings.published / "releases").iterdir()) == publication.release_ids(settings)
+    assert sorted(path.name for path in settings.published.iterdir()) == ["current", "releases"]
+    for release_id in publication.release_ids(settings):
+        assert publication.verify(settings.published / "releases" / release_id) == []
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """A home after one night that nobody disturbed, the Land files of its world, and the wall seconds of the night's legs."""
+
+    home: Path
+    laender: Path
+
+    @property
+    def legs(self) -> Legs:
+        legs: Legs = json.loads((self.home / "build" / "tonight" / "run.json").read_text())["legs"]
+        return legs
+
+    @property
+    def run_id(self) -> str:
+        return os.readlink(self.home / "build" / "tonight")
+
+    def copied(self, home: Path) -> Path:
+        shutil.copytree(self.home, home, symlinks=True)
+        return home
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, FileLock]:
+    """The folder of a small world (Hessen up to June 2026) as files, shared by all workers of a test session, and its lock."""
+    from ingest.sample import Parameters, write_sample
+
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "killed-nights"
+    lock = FileLock(f"{folder}.lock")
+    with lock:
+        if not (folder / "laender").is_dir():
+            write_sample(folder, Parameters(laender=("06",), end="2026-06-15"))  # type: ignore[arg-type]
+    return folder, lock
+
+
+@pytest.fixture(scope="session")
+def undisturbed(world: tuple[Path, FileLock], rollin: Rollin) -> Undisturbed:
+    """Run once per test session."""
+    folder, lock = world
+    found = Undisturbed(folder / "home", folder / "laender")
+    with lock:
+        if publication.current_id(Settings(home=found.home)) is None:
+            ran = rollin("refresh", "--full", "--laender", str(found.laender), home=found.home, ROLLIN_NOW=NOW)
+            assert ran.returncode == 0, ran.stdout + ran.stderr
+    return found
+
+
+# --------------------------------------------------------------------------------------------------------------------------- the tests
+
+# Classes, so that two workers can take them.
+
+
+class TestNightsOverARelease:
+    """A home that has a release: readers keep it until a new one is whole."""
+
+    MOMENTS = (
+        Moment(lambda seen: True, share=0.1),
+        Moment(lambda seen: seen.run_has("inputs/usage")),
+        Moment(lambda seen: seen.run_has("warehouse.duckdb"), "build", 0.1),
+        Moment(lambda seen: seen.run_has("warehouse.duckdb"), "build", 0.4),
+        Moment(lambda seen: seen.run_has("dbt.json")),
+        Moment(lambda seen: seen.run_has("dbt.json"), "gate", 0.4),
+        Moment(lambda seen: seen.run_has("audit.json")),
+        Moment(lambda seen: seen.aside_has("warehouse.duckdb"), "publish", 0.2),
+        Moment(lambda seen: seen.aside_has("SHA256SUMS")),
+        Moment(lambda seen: seen.flipped()),
+    )
+
+    def test_every_kill_leaves_a_whole_release(self, undisturbed: Undisturbed, tmp_path: Path, rollin: Rollin) -> None:
+        home = undisturbed.copied(tmp_path / "home")
+        currents = [assert_whole(home)]
+        for number, moment in enumerate(self.MOMENTS):
+            process = FORKED.Process(target=night, args=(home, undisturbed.laender))
+            ended = kill_at(home, process, moment, undisturbed.legs)
+            told = home.with_suffix(".txt").read_text() if ended != -signal.SIGKILL else ""
+            assert ended == -signal.SIGKILL, f"moment {number} came too late: {told}"
+            currents.append(assert_whole(home))
+        assert None not in currents
+        assert len(set(currents[:8])) == 1  # up to the audit
+        assert currents[-1] != currents[-2]
+        assert_recovers(home, undisturbed.laender, rollin, undisturbed.home)
+
+
+class TestFirstNights:
+    """An empty home: there is nothing until there is a whole release, and each night takes up what its predecessors landed."""
+
+    MOMENTS = (
+        Moment(lambda seen: (seen.home / "refresh.lock").exists()),
+        Moment(lambda seen: (seen.home / "dagster" / "dagster.yaml").exists(), share=0.1),
+        Moment(lambda seen: seen.grown("landing/objects", 1)),
+        Moment(lambda seen: seen.grown("landing/0*", 1)),
+        Moment(lambda seen: seen.grown("landing/0*", 1)),
+        Moment(lambda seen: seen.grown("clean/records", 1)),
+        Moment(lambda seen: seen.grown("clean/records", 2)),
+        Moment(lambda seen: seen.run_has("inputs")),
+        Moment(lambda seen: seen.run_has("warehouse.duckdb"), "build", 0.5),
+        Moment(lambda seen: seen.run_has("dbt.json"), "gate", 0.8),
+        Moment(lambda seen: seen.aside_has("parquet/metrics")),
+        Moment(lambda seen: seen.renamed()),
+    )
+
+    def test_every_kill_leaves_nothing_or_a_whole_release(
+        self, world: tuple[Path, FileLock], tmp_path: Path, rollin: Rollin, request: pytest.FixtureRequest
+    ) -> None:
+        home, laender = tmp_path / "home", world[0] / "laender"
+        usual = {"build": 5.0, "gate": 2.0}
+        for number, moment in enumerate(self.MOMENTS):
+            process = FORKED.Process(target=night, args=(home, laender))
+            ended = kill_at(home, process, moment, usual)
+            told = home.with_suffix(".txt").read_text() if ended != -signal.SIGKILL else ""
+            assert ended == -signal.SIGKILL, f"moment {number} came too late: {told}"
+            assert assert_whole(home) is None or number > 9, f"moment {number}"  # up to the gate
+        undisturbed: Undisturbed = request.getfixturevalue("undisturbed")
+        assert_recovers(home, laender, rollin, undisturbed.home)
+
+
+def test_publication_is_killed_before_each_of_its_acts(undisturbed: Undisturbed, tmp_path: Path) -> None:
+    """Incl. the rename into ``releases``, the flip of ``current`` and the deletion of the releases that are too many."""
+    home, acts = undisturbed.copied(tmp_path / "home"), tmp_path / "acts.txt"
+    days = itertools.count(1)
+
+    def attempt(fatal_act: int | None) -> int | None:
+        process = FORKED.Process(target=publication_of, args=(Attempt(home, undisturbed.run_id, next(days), acts, fatal_act),))
+        process.start()
+        process.join(PATIENCE_SECONDS)
+        return process.exitcode
+
+    for _ in range(3):  # so many that the oldest has to go
+        assert attempt(None) == 0, home.with_suffix(".txt").read_text()
+    noted = [line.split()[0] for line in acts.read_text().splitlines()]
+    assert {"os.rename": 4, "os.symlink": 1}.items() <= Counter(noted).items(), noted  # sums, release, flip, oldest
+    currents = []
+    # what is deleted file by file is deleted in one way: three of those are enough
+    for fatal_act in range(min(len(noted), noted.index("os.symlink") + 6)):
+        assert attempt(fatal_act) == -signal.SIGKILL, home.with_suffix(".txt").read_text()
+        currents.append(assert_whole(home))
+        assert currents[-1] is not None
+    assert len(set(currents)) > 1  # the last acts come after the flip
+    assert attempt(None) == 0
+    assert_clean(home)
+    assert_whole(home)
+    with duckdb.connect(str(home / "published" / "current" / "warehouse.duckdb"), read_only=True) as con:
+        assert con.execute("select run_id from meta.release").fetchall() == [(undisturbed.run_id,)]
+    assert_same_tables(
+        undisturbed.home / "published" / "current" / "warehouse.duckdb", home / "published" / "current" / "warehouse.duckdb"
+    )
