@@ -1,13 +1,14 @@
-"""A night on the real municipal directory: the official counts, and who is competent in Bavaria and Hesse, in the published release.
+"""A whole night on the real municipal directory: the packaged rules of Bavaria and Hesse, with a handful of hand-made deliveries.
 
-The deliveries are a handful of invented rows about real authorities; directory, competences and programme are the real ones.
+Expected numbers: Destatis for municipalities and inhabitants (GV100AD of 30 November 2025), the Land files for authorities.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,163 +17,245 @@ import pytest
 import yaml
 
 from ingest.landfile import PACKAGED
+from ingest.tables import AUTHORITY_KIND
+from orchestration import publication
 from orchestration.refresh import refresh
 from orchestration.settings import Settings
 
-LANDS = {"bayern": "09", "hessen": "06"}
+NOW = "2026-03-15T02:00:00+01:00"
+TODAY = date(2026, 3, 15)
 
-#: Authorities that are connected: key of the authority, service.
-CONNECTED = {
-    "09": [
-        ("09161", "bauantrag"),
-        ("09575", "bauantrag"),
-        ("09172114", "bauantrag"),
-        ("09161", "fuehrerschein"),
-        ("09162", "waffen"),
-    ],
-    "06": [("06412000", "ummeldung"), ("06415000", "ummeldung"), ("06411", "fuehrerschein"), ("064", "anlagengenehmigung")],
+COMPETENT = {
+    "09": {"ummeldung": 1_385, "fuehrerschein": 96, "bauantrag": 138, "aufenthalt": 96, "waffen": 96},
+    "06": {"ummeldung": 421, "fuehrerschein": 27, "aufenthalt": 33, "unterhaltsvorschuss": 33, "anlagengenehmigung": 3},
 }
 
+PFAFFENHOFEN_KREIS, PFAFFENHOFEN = "09186", "09186143"  # the town takes a part of its Kreis' building permits
+EMMERTING_VGEM = "091715101"  # two municipalities with one administration
+DACHAU_KREIS, DACHAU = "09174", "09174115"  # the town is cut out of its Kreis
 
-def _sources(code: str) -> dict[str, list[dict[str, Any]]]:
-    connections, usage, costs = [], [], []
-    for number, (key, service) in enumerate(CONNECTED[code]):
-        row = {"region_key": key, "service_id": service, "wave": 1, "contractor": "Muster"}
-        for phase, day in (("integrating", "2026-02-02"), ("operational", "2026-03-02")):
-            connections.append(row | {"phase": phase, "effective_on": day, "reported_at": f"{day}T12:00:00Z"})
-        for channel in ("online", "counter"):
-            usage.append(
-                {
-                    "region_key": key,
-                    "service_id": service,
-                    "period": "2026-04-01",
-                    "grain": "month",
-                    "channel": channel,
-                    "submitted": 7,
-                }
-            )
-        costs.append(
-            {
-                "entry_id": f"{code}-{number}",
-                "booked_on": "2026-03-15",
-                "region_key": key,
-                "service_id": service,
-                "category": "general_contractor",
-                "behaviour": "variable",
-                "payer": "bund",
-                "recurring": "false",
-                "entry_status": "invoiced",
-                "amount_eur": "12000.00",
-                "price_mechanism": "actual",
-            }
-        )
-    return {"connections": connections, "usage": usage, "costs": costs}
+#: land_code, key of the authority, service, day of acceptance; the last one is delivered under the key that it has since 2026.
+OPERATIONAL = (
+    ("09", PFAFFENHOFEN_KREIS, "bauantrag", date(2026, 2, 2)),
+    ("09", PFAFFENHOFEN, "bauantrag", date(2026, 3, 2)),
+    ("09", DACHAU_KREIS, "bauantrag", date(2026, 3, 9)),
+    ("09", EMMERTING_VGEM, "ummeldung", date(2026, 2, 16)),
+    ("06", "06435001", "ummeldung", date(2026, 2, 16)),
+    ("06", "064", "anlagengenehmigung", date(2026, 3, 1)),
+    ("06", "06415", "fuehrerschein", date(2026, 3, 2)),
+)
 
 
-@pytest.fixture(scope="module")
-def release(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
-    folder = tmp_path_factory.mktemp("real")
-    laender = folder / "laender"
-    laender.mkdir()
-    for name, code in LANDS.items():
-        land = yaml.safe_load((PACKAGED / f"{name}.yaml").read_text(encoding="utf-8"))
-        land["sources"] = []
-        for table, rows in _sources(code).items():
-            path = folder / f"{code}-{table}.ndjson"
-            path.write_text("\n".join(json.dumps(row) for row in rows))
-            land["sources"].append(
-                {
-                    "name": table,
-                    "table": table,
-                    "format": "ndjson",
-                    "location": str(path),
-                    "delivers": "snapshot",
-                    "required": True,
-                }
-            )
-        (laender / f"{name}.yaml").write_text(yaml.safe_dump(land, allow_unicode=True), encoding="utf-8")
-    before = dict(os.environ)
-    for name in [name for name in os.environ if name.startswith("ROLLIN_")]:
-        del os.environ[name]
-    # the packaged federal file, with the directory's location pointed at the official file
-    os.environ["ROLLIN_GV100AD_LOCATION"] = str(shared_data / "destatis" / "GV100AD_30112025.txt")
-    os.environ["ROLLIN_DATAHUB_URL"] = "http://127.0.0.1:9"  # nobody answers there: listings are not required
-    os.environ["ROLLIN_NOW"] = "2026-05-15T03:00:00+02:00"
-    result = refresh(Settings(home=folder / "home", laender=laender))
-    os.environ.clear()
-    os.environ.update(before)
-    assert result.outcome == "published", result.message
-    with duckdb.connect(str(folder / "home" / "published" / "current" / "warehouse.duckdb"), read_only=True) as con:
-        yield con
+def authority(key: str, service: str) -> str:
+    return f"{AUTHORITY_KIND[service]}/{key}"
 
 
-def ask(con: duckdb.DuckDBPyConnection, query: str) -> list[tuple[Any, ...]]:
-    return con.execute(query).fetchall()
-
-
-def test_the_directory_has_the_official_counts(release: duckdb.DuckDBPyConnection) -> None:
-    now = "core.dim_region where is_current"
-    assert ask(release, f"select count(*) filter (is_municipality), sum(population)::bigint from {now}") == [(10_751, 83_577_140)]
-    counts = dict(ask(release, f"select land_code, count(*) from {now} and is_municipality group by all"))
-    assert (counts["09"], counts["06"]) == (2_056, 421)
-    assert ask(release, "select count(*) from core.dim_region where is_current and ags in ('06435014', '06415000')") == [(1,)]
-
-
-def test_the_competent_authorities_are_those_of_the_law(release: duckdb.DuckDBPyConnection) -> None:
-    found = ask(
-        release,
-        "select land_code, service_id, authorities_competent from metrics.coverage_daily"
-        " where as_of = (select as_of from meta.release) order by all",
-    )
-    assert found == [
-        ("06", "anlagengenehmigung", 3),
-        ("06", "aufenthalt", 33),
-        ("06", "fuehrerschein", 27),
-        ("06", "ummeldung", 421),
-        ("06", "unterhaltsvorschuss", 33),
-        ("09", "aufenthalt", 96),
-        ("09", "bauantrag", 138),
-        ("09", "fuehrerschein", 96),
-        ("09", "ummeldung", 1_385),
-        ("09", "waffen", 96),
+def connections(land: str) -> list[dict[str, Any]]:
+    """Each connection is begun in January and accepted on its day."""
+    common = {"reported_at": "2026-03-14T12:00:00+01:00", "wave": 1, "team": "T1", "contractor": "GU", "call_off": "A1"}
+    return [
+        {"authority_id": authority(key, service), "service_id": service, "phase": phase, "effective_on": str(day), **common}
+        for code, key, service, accepted in OPERATIONAL
+        for phase, day in (("integrating", date(2026, 1, 22)), ("operational", accepted))
+        if code == land
     ]
 
 
-def test_before_hanau_left_its_kreis_hesse_had_one_driving_licence_authority_less(release: duckdb.DuckDBPyConnection) -> None:
-    query = (
-        "select count(distinct authority_id) from core.bridge_competence where land_code = '06' and service_id = 'fuehrerschein'"
-        " and valid_from <= date '{0}' and coalesce(valid_to, date '9999-12-31') > date '{0}'"
-    )
-    assert ask(release, query.format("2025-12-31")) == [(26,)]
-    assert ask(release, query.format("2026-01-01")) == [(27,)]
+def usage(land: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "region_key": key,
+            "service_id": service,
+            "period": "2026-02-01",
+            "grain": "month",
+            "channel": channel,
+            "submitted": count,
+        }
+        for code, key, service, accepted in OPERATIONAL
+        for channel, count in (("online", 10), ("counter", 30))
+        if code == land and accepted < date(2026, 3, 1)
+    ]
 
 
-def test_every_inhabitant_counts_once_per_service(release: duckdb.DuckDBPyConnection) -> None:
-    """Also where two authorities share a town, and whoever is competent."""
-    found = ask(
-        release,
-        "select distinct land_code, population_competent from metrics.coverage_daily"
-        " where as_of = (select as_of from meta.release) order by all",
-    )
-    assert found == [("06", 6_280_793), ("09", 13_248_928)]
-    # the Kreis 09575 is connected, its town Neustadt a.d.Aisch, which has an authority beside it, is not
-    [(operational, municipalities)] = ask(
-        release,
-        "select population_operational, municipalities_operational from metrics.coverage_daily"
-        " where land_code = '09' and service_id = 'bauantrag' and as_of = (select as_of from meta.release)",
-    )
-    expected = ask(
-        release,
-        "select sum(population)::bigint, count(*) from core.dim_region where is_current and is_municipality"
-        " and (kreis_code = '09161' or ags = '09172114' or (kreis_code = '09575' and ags <> '09575153'))",
-    )
-    assert [(operational, municipalities)] == expected
+def costs(land: str) -> list[dict[str, Any]]:
+    fixed = {
+        "behaviour": "variable",
+        "payer": "bund",
+        "recurring": "false",
+        "entry_status": "invoiced",
+        "price_mechanism": "actual",
+    }
+    return [
+        {
+            "entry_id": f"{land}-{number}",
+            "booked_on": "2026-03-10",
+            "authority_id": authority(key, service),
+            "service_id": service,
+            "wave": 1,
+            "category": "integration",
+            "amount_eur": "4000.00",
+            **fixed,
+        }
+        for number, (code, key, service, _) in enumerate(OPERATIONAL)
+        if code == land
+    ]
 
 
-def test_deliveries_were_resolved_to_the_real_authorities(release: duckdb.DuckDBPyConnection) -> None:
-    assert ask(release, "select count(*) from meta.quarantine_summary") == [(0,)]
-    names = dict(ask(release, "select authority_id, name from core.dim_authority where is_current"))
-    assert "Dachau" in names["bauaufsicht/09174115"] and names["fahrerlaubnisbehoerde/09174"] == "Landratsamt Dachau"
-    assert "Hanau" in names["meldebehoerde/06415000"]
-    live = ask(release, "select sum(authorities_operational)::bigint from metrics.coverage_daily where as_of = '2026-05-15'")
-    assert live == [(sum(map(len, CONNECTED.values())),)]
+def write_ndjson(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
+    lines = [";".join(rows[0]), *(";".join(str(value) for value in row.values()) for row in rows)]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def write_land(folder: Path, name: str) -> None:
+    """The packaged Land file with sources that stand for the portals."""
+    land = yaml.safe_load((PACKAGED / name).read_text(encoding="utf-8"))
+    code = land["land_code"]
+    write_ndjson(folder / f"connections-{code}.ndjson", connections(code))
+    write_csv(folder / f"usage-{code}.csv", usage(code))
+    write_csv(folder / f"costs-{code}.csv", costs(code))
+    common = {"required": True, "max_age_days": 30}
+    land["sources"] = [
+        {"table": "connections", "format": "ndjson", "location": f"connections-{code}.ndjson", "delivers": "snapshot", **common},
+        {"table": "usage", "format": "csv", "location": f"usage-{code}.csv", "delivers": "changes", **common},
+        {"table": "costs", "format": "csv", "location": f"costs-{code}.csv", "delivers": "snapshot", **common},
+    ]
+    for source in land["sources"]:
+        source["name"] = source["table"]
+    (folder / name).write_text(yaml.safe_dump(land, allow_unicode=True), encoding="utf-8")
+
+
+def write_germany(folder: Path, directory: Path) -> None:
+    """The packaged federal file with its territory changes; of its sources the directory, as a file."""
+    germany = yaml.safe_load((PACKAGED / "deutschland.yaml").read_text(encoding="utf-8"))
+    germany["sources"] = [source | {"location": str(directory)} for source in germany["sources"] if source["table"] == "regions"]
+    assert germany["changes"]
+    (folder / "deutschland.yaml").write_text(yaml.safe_dump(germany, allow_unicode=True), encoding="utf-8")
+
+
+Query = Callable[..., list[tuple[Any, ...]]]
+
+
+@pytest.fixture(scope="module")
+def query(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Query]:
+    """Ask the release of that night."""
+    folder = tmp_path_factory.mktemp("real")
+    for name in ("bayern.yaml", "hessen.yaml"):
+        write_land(folder, name)
+    write_germany(folder, shared_data / "destatis" / "GV100AD_30112025.txt")
+    before = dict(os.environ)
+    for name in [name for name in os.environ if name.startswith(("ROLLIN_", "DAGSTER_"))]:
+        del os.environ[name]
+    os.environ["ROLLIN_NOW"] = NOW
+    try:
+        settings = Settings(home=folder / "home", laender=folder)
+        result = refresh(settings)
+        assert result.outcome == "published", result.message
+        assert publication.verify(settings.current) == []
+        with duckdb.connect(str(settings.current / "warehouse.duckdb"), read_only=True) as con:
+            yield lambda sql, *parameters: con.execute(sql, list(parameters)).fetchall()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def inhabitants(query: Query, prefix: str) -> int:
+    """Today's inhabitants of everything whose key begins so."""
+    [(count,)] = query("select sum(population)::bigint from core.dim_region where is_current and starts_with(ags, ?)", prefix)
+    return int(count)
+
+
+def test_nothing_is_quarantined_and_the_release_is_not_synthetic(query: Query) -> None:
+    assert query("from meta.quarantine_summary") == []
+    assert query("select is_synthetic, as_of from meta.release") == [(False, TODAY)]
+    assert query("select distinct status from meta.source_status") == [("current",)]
+
+
+def test_germany_has_its_municipalities_and_inhabitants(query: Query) -> None:
+    assert query("select count(*) filter (is_municipality), sum(population)::bigint from core.dim_region where is_current") == [
+        (10_751, 83_577_140)
+    ]
+    by_land = query("select land_code, count(*) from core.dim_region where is_current and is_municipality group by all")
+    assert len(by_land) == 16
+    assert (dict(by_land)["09"], dict(by_land)["06"]) == (2_056, 421)
+
+
+def test_every_competent_authority_is_counted(query: Query) -> None:
+    rows = query("select land_code, service_id, authorities_competent from metrics.coverage_daily where as_of = ?", TODAY)
+    found: dict[str, dict[str, int]] = {"09": {}, "06": {}}
+    for land, service, count in rows:
+        found[land][service] = count
+    assert found == COMPETENT
+
+
+def test_hanau_became_a_licensing_authority_with_the_new_year(query: Query) -> None:
+    def competent(day: date) -> set[str]:
+        sql = """
+            select distinct authority_id from core.bridge_competence
+            where land_code = '06' and service_id = 'fuehrerschein'
+              and valid_from <= $1 and (valid_to is null or valid_to > $1)
+        """
+        return {str(authority_id) for (authority_id,) in query(sql, day)}
+
+    before, after = competent(date(2025, 12, 31)), competent(date(2026, 1, 1))
+    assert (len(before), len(after)) == (26, 27)
+    assert after - before == {"fahrerlaubnisbehoerde/06415"}
+    kreis = "select distinct kreis_code, ags from core.dim_region where name like 'Hanau%' and "
+    assert query(kreis + "valid_to = '2026-01-01'") == [("06435", "06435014")]
+    assert query(kreis + "is_current") == [("06415", "06415000")]
+
+
+def test_every_service_covers_all_inhabitants_and_municipalities_of_its_land(query: Query) -> None:
+    sql = "select land_code, population_competent, municipalities_competent, count(*) from metrics.coverage_daily where as_of = ? group by all"
+    expected = {(land, inhabitants(query, land), count, 5) for land, count in (("09", 2_056), ("06", 421))}
+    assert set(query(sql, TODAY)) == expected
+
+
+def test_a_town_with_a_part_of_the_cases_is_counted_as_authority_and_its_inhabitants_once(query: Query) -> None:
+    """They are covered when the town and its Kreis are both operational; a town that is cut out of its Kreis is on its own."""
+
+    def bauantrag(day: date) -> tuple[Any, ...]:
+        [row] = query(
+            """
+            select authorities_competent, authorities_operational, population_competent, population_operational
+            from metrics.coverage_daily where land_code = '09' and service_id = 'bauantrag' and as_of = ?
+            """,
+            day,
+        )
+        return row
+
+    bavaria = inhabitants(query, "09")
+    whole, town = inhabitants(query, PFAFFENHOFEN_KREIS), inhabitants(query, PFAFFENHOFEN)
+    assert 0 < town < whole
+    assert bauantrag(date(2026, 2, 1)) == (138, 0, bavaria, 0)
+    assert bauantrag(date(2026, 2, 2)) == (138, 1, bavaria, whole - town)
+    assert bauantrag(date(2026, 3, 2)) == (138, 2, bavaria, whole)
+    dachau = inhabitants(query, DACHAU_KREIS) - inhabitants(query, DACHAU)
+    assert bauantrag(date(2026, 3, 9)) == (138, 3, bavaria, whole + dachau)
+
+    partial = query(
+        "select authority_id, ags from core.bridge_competence where service_id = 'bauantrag' and is_partial and is_current order by 1"
+    )
+    towns = ["09186143", "09377158", "09479169", "09575153", "09778116"]
+    assert partial == [(f"bauaufsicht/{ags}", ags) for ags in towns]
+
+
+def test_a_verwaltungsgemeinschaft_covers_its_members(query: Query) -> None:
+    sql = """
+        select authorities_operational, municipalities_operational, population_operational
+        from metrics.coverage_daily where land_code = '09' and service_id = 'ummeldung' and as_of = ?
+    """
+    members = query("select name, population from core.dim_region where is_current and verband_code = ?", EMMERTING_VGEM)
+    assert {name for name, _ in members} == {"Emmerting", "Mehring"}
+    assert query(sql, TODAY) == [(1, 2, sum(population for _, population in members))]
+
+
+def test_what_was_connected_is_operational(query: Query) -> None:
+    rows = query(
+        "select land_code, authority_id, service_id, valid_from from core.fct_connection_phase where phase = 'operational'"
+    )
+    assert set(rows) == {(land, authority(key, service), service, day) for land, key, service, day in OPERATIONAL}
+    assert query("select sum(amount_eur)::bigint, count(*) from core.fct_cost") == [(28_000, 7)]
