@@ -1,7 +1,7 @@
 """dbt in this process: parse, build, events for Dagster.
 
 Belongs here: everything that touches dbt's or dagster-dbt's Python API, some of which is undocumented (dagster-dbt is pinned for it
-and ``tests/test_orchestration_warehouse.py`` watches it). Does not: models (``dbt_project``), judging the result (``expectations``).
+and ``tests/test_orchestration_definitions.py`` watches it). Does not: models (``dbt_project``), judging the result (``expectations``).
 """
 
 from __future__ import annotations
