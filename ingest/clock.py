@@ -34,6 +34,11 @@ def end_of(day: date) -> datetime:
     return datetime.combine(day + timedelta(days=1), time(), BERLIN).astimezone(UTC)
 
 
+def start_of(day: date) -> datetime:
+    """The first instant (UTC) of a Berlin day."""
+    return datetime.combine(day, time(), BERLIN).astimezone(UTC)
+
+
 def last_instant_of(day: date) -> datetime:
     """The last microsecond (UTC) of a Berlin day."""
     return end_of(day) - timedelta(microseconds=1)

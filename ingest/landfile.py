@@ -9,8 +9,10 @@ and the JSON Schema. Does not: fetching (``ingest.fetch``), reading formats (``i
 
 from __future__ import annotations
 
+import base64
 import codecs
 import difflib
+import hashlib
 import ipaddress
 import json
 import os
@@ -19,7 +21,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import dataframely as dy
 import yaml
@@ -39,16 +41,43 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from ingest.landing import is_secret_parameter
 from ingest.tables import FEDERAL, LAND_CODES, SERVICES, TABLES, Delivered
 
 PACKAGED = Path(__file__).parent / "laender"
 SCHEMA_PATH = PACKAGED / "land.schema.json"
 
-#: Formats that this version reads, and those that are named in the design but not built.
-FORMATS = ("json", "ndjson", "csv", "xlsx", "parquet", "open_pvog", "gv100ad", "gebietsaenderungen")
-PLANNED_FORMATS = ("pvog_suchdienst", "fit_connect", "ozg_nrw", "sdg_json")
+#: Formats that are read.
+FORMATS = (
+    "json",
+    "ndjson",
+    "csv",
+    "xlsx",
+    "parquet",
+    "open_pvog",
+    "pvog_suchdienst",
+    "fit_connect",
+    "sdg_json",
+    "ozg_nrw",
+    "gv100ad",
+    "gebietsaenderungen",
+)
 #: Formats whose content is always one and the same table.
-FORMAT_TABLE = {"gv100ad": "regions", "gebietsaenderungen": "territory_changes", "open_pvog": "listings"}
+FORMAT_TABLE = {
+    "gv100ad": "regions",
+    "gebietsaenderungen": "territory_changes",
+    "open_pvog": "listings",
+    "pvog_suchdienst": "listings",
+    "fit_connect": "listings",
+    "sdg_json": "page_visits",
+    "ozg_nrw": "connections",
+}
+#: Of these, formats whose columns and words a Land file maps all the same.
+MAPPED_FORMATS = ("ozg_nrw",)
+#: Formats that answer one question (LeiKa key and area) at a time: whoever fetches says which.
+QUESTION_FORMATS = ("pvog_suchdienst", "fit_connect")
+#: A variable with this value switches off every source that needs it, also one that has a default.
+OFF = "off"
 #: Text encodings that a delivery may declare, as Python names them.
 ENCODINGS = ("ascii", "utf-8", "utf-8-sig", "utf-16", "cp1252", "iso8859-1", "iso8859-15", "cp850", "cp437")
 
@@ -61,10 +90,10 @@ class LandFileError(ValueError):
 
 
 class NotConfigured(ValueError):
-    """A source needs environment variables that are not set; ``variables`` names them."""
+    """A source needs environment variables that are not set, or are set to ``off``; ``variables`` names them."""
 
-    def __init__(self, variables: list[str]):
-        self.variables = variables
+    def __init__(self, variables: list[str], *, is_switched_off: bool = False):
+        self.variables, self.is_switched_off = variables, is_switched_off
         super().__init__(f"not set: {', '.join(variables)}")
 
 
@@ -119,7 +148,32 @@ class OAuth2Auth(_Model):
     scope: str | None = None
 
 
-Auth = Annotated[NoAuth | BasicAuth | ApiKeyAuth | BearerAuth | OAuth2Auth, Field(discriminator="kind")]
+class SshAuth(_Model):
+    """A login on an SFTP server: with a password, a private key (PEM without passphrase) or the file that holds one.
+
+    ``host_key`` is who the server must be: its fingerprint ("SHA256:…") or its line of a known_hosts file; several where it has several.
+    """
+
+    kind: Literal["ssh"]
+    user: str
+    password: SecretStr | None = None
+    key: SecretStr | None = None
+    key_file: str | None = None
+    host_key: str
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if sum(way is not None for way in (self.password, self.key, self.key_file)) != 1:
+            raise _wrong("A login needs one of 'password', 'key' and 'key_file'. State exactly one.")
+        if not _VARIABLE.search(self.host_key):
+            try:
+                pinned_keys(self.host_key)
+            except ValueError as error:
+                raise _wrong(str(error), "host_key") from None
+        return self
+
+
+Auth = Annotated[NoAuth | BasicAuth | ApiKeyAuth | BearerAuth | OAuth2Auth | SshAuth, Field(discriminator="kind")]
 
 
 # -- pages ------------------------------------------------------------------------------------------------------------------
@@ -242,7 +296,7 @@ class Source(_Model):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)
     table: Literal[*TABLES]  # type: ignore[valid-type]
-    format: Literal[*FORMATS, *PLANNED_FORMATS]  # type: ignore[valid-type]
+    format: Literal[*FORMATS]  # type: ignore[valid-type]
     location: str = Field(min_length=1)
     auth: Auth = NoAuth()
     pages: Pages = NoPages()
@@ -254,6 +308,9 @@ class Source(_Model):
     values: dict[Key, dict[Key, StrictStr | StrictBool | StrictInt]] = {}
     reading: Reading = Reading()
     max_age_days: int = Field(default=7, ge=1, le=3660)
+    every_days: int | None = Field(default=None, ge=1, le=366)
+    requests_per_second: float | None = Field(default=None, gt=0, le=100)
+    verification_key: str | None = None
     licence: str | None = None
 
     _folder: Path = PrivateAttr(default_factory=Path)
@@ -261,25 +318,47 @@ class Source(_Model):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.format in PLANNED_FORMATS:
-            raise _wrong(f"Format '{self.format}' is not built yet. Use one of {', '.join(FORMATS)}.", "format")
         if (table := FORMAT_TABLE.get(self.format)) and self.table != table:
             raise _wrong(f"Format '{self.format}' holds the table '{table}'. Write table: {table}.", "table")
-        if self.format in FORMAT_TABLE and (self.columns or self.values):
+        if self.format in FORMAT_TABLE and self.format not in MAPPED_FORMATS and (self.columns or self.values):
             raise _wrong(
                 f"Format '{self.format}' has columns of its own. Remove 'columns' and 'values'.",
                 "columns" if self.columns else "values",
             )
+        for name in ("service_id", "phase") if self.format == "ozg_nrw" else ():
+            if not self.values.get(name):
+                raise _wrong(
+                    f"The OZG-Datenbank lists every public service. State in 'values' what becomes which '{name}' of the programme.",
+                    "values",
+                )
         if self.pages.kind != "none" and self.format != "json":
             raise _wrong(f"Format '{self.format}' has no pages to state. Remove 'pages' or use format json.", "pages")
         if self.since and self.delivers == "snapshot":
             raise _wrong(
                 "A snapshot cannot be asked for what changed since. Write delivers: changes, or remove 'since'.", "since"
             )
-        if self.since and not self.is_remote:
+        is_sftp = self.location.startswith("sftp://")
+        if self.since and (is_sftp or not self.is_remote):
             raise _wrong("A file cannot be asked for what changed since. Remove 'since'.", "since")
+        if self.pages.kind != "none" and is_sftp:
+            raise _wrong("A file has no pages. Remove 'pages'.", "pages")
         if self.auth.kind != "none" and not self.is_remote:
-            raise _wrong("A file needs no 'auth'. Remove it, or state an https location.", "auth")
+            raise _wrong("A file needs no 'auth'. Remove it, or state an https or sftp location.", "auth")
+        if not self.location.startswith("${") and (problem := self._login_problem(self.location)):
+            raise _wrong(problem, "auth")
+        if self.every_days and self.every_days > self.max_age_days:
+            raise _wrong(
+                "The source would be too old before it is asked again. Make 'max_age_days' at least 'every_days'.", "every_days"
+            )
+        if self.requests_per_second and not self.is_remote:
+            raise _wrong("A file needs no pace. Remove 'requests_per_second'.", "requests_per_second")
+        if self.verification_key is not None and self.format != "fit_connect":
+            raise _wrong(f"Format '{self.format}' has no signatures. Remove 'verification_key'.", "verification_key")
+        if self.verification_key is not None and not _VARIABLE.fullmatch(self.verification_key):
+            raise _wrong(
+                'A key does not belong into a file. Set an environment variable and write verification_key: "${NAME_OF_IT}".',
+                "verification_key",
+            )
         self._check_columns()
         self._check_addresses()
         return self
@@ -318,8 +397,15 @@ class Source(_Model):
         if isinstance(self.auth, OAuth2Auth):
             addresses["auth", "token_url"] = self.auth.token_url
         for path, address in addresses.items():
-            if not address.startswith("${") and "://" in address and (problem := address_problem(address)):
+            checked = location_problem if path == ("location",) else address_problem
+            if not address.startswith("${") and "://" in address and (problem := checked(address)):
                 raise _wrong(problem, *path)
+        for name, value in parse_qsl(self.location.partition("?")[2].removesuffix("}")) if "://" in self.location else ():
+            if is_secret_parameter(name) and not _VARIABLE.search(value):
+                raise _wrong(
+                    f"A secret does not belong into a file. Set an environment variable and write {name}=${{NAME_OF_IT}} in the address.",
+                    "location",
+                )
         for name, secret in _secrets(self.auth).items():
             if not _VARIABLE.search(secret):
                 raise _wrong(
@@ -328,18 +414,32 @@ class Source(_Model):
                     name,
                 )
 
+    def _login_problem(self, location: str) -> str | None:
+        """Why this authentication is none for that location."""
+        if location.startswith("sftp://") and self.auth.kind != "ssh":
+            return "An sftp location needs a login. State auth: {kind: ssh, user: .., key: .., host_key: ..}."
+        if self.auth.kind == "ssh" and not location.startswith("sftp://"):
+            return "A login by ssh is for sftp locations. Write sftp://host/path, or another kind of 'auth'."
+        return None
+
     @property
     def is_remote(self) -> bool:
         """Whether the location is an address rather than a path; one that begins with a variable counts as both."""
         return "://" in self.location or self.location.startswith("${")
 
+    @property
+    def is_folder(self) -> bool:
+        """Whether the location is a pattern, so that every file that matches it is a delivery of its own."""
+        try:
+            return is_pattern(self.resolved_location())
+        except ValueError:
+            return is_pattern(_VARIABLE.sub(lambda match: match[2] or "", self.location))
+
     def missing_variables(self, environ: Mapping[str, str] | None = None) -> list[str]:
-        """Environment variables that location and auth need and that are unset or empty, without duplicates."""
+        """Environment variables that location and auth need and that are unset, empty or ``off``, without duplicates."""
         environ = self._environment(environ)
         texts = [self.location, *_texts(self.auth)]
-        names = [
-            match[1] for text in texts for match in _VARIABLE.finditer(text) if match[2] is None and not environ.get(match[1])
-        ]
+        names = [match[1] for text in texts for match in _VARIABLE.finditer(text) if _is_missing(match, environ)]
         return list(dict.fromkeys(names))
 
     def is_configured(self, environ: Mapping[str, str] | None = None) -> bool:
@@ -347,15 +447,17 @@ class Source(_Model):
         return not self.missing_variables(environ)
 
     def resolved_location(self, environ: Mapping[str, str] | None = None) -> str:
-        """The address, or the absolute path or glob (relative ones start at the Land file's folder).
+        """The address (https, sftp), or the absolute path or glob (relative ones start at the Land file's folder).
 
         Raises NotConfigured when a variable is unset, ValueError (with its remedy) when the address is unusable.
         """
         location = self._expand(self.location, environ)
         if "://" in location:
-            if problem := address_problem(location):
+            if problem := location_problem(location) or self._login_problem(location):
                 raise ValueError(problem)
             return location
+        if problem := self._login_problem(location):
+            raise ValueError(problem)
         return os.path.normpath(self._folder / Path(location).expanduser())
 
     def resolved_auth(self, environ: Mapping[str, str] | None = None) -> Auth:
@@ -367,10 +469,32 @@ class Source(_Model):
             for name, value in self.auth
             if value is not None
         }
+        if isinstance(self.auth, SshAuth):
+            pinned_keys(filled["host_key"])
+        for name, value in filled.items():
+            text = (value.get_secret_value() if isinstance(value, SecretStr) else value).strip()
+            if isinstance(self.auth, SshAuth) and name in ("key", "host_key"):  # these have lines
+                text = "".join(text.split())
+            if not text.isprintable():
+                raise ValueError(
+                    f"'{name}' of 'auth' has a line break or a character that is none. Set its environment variable anew."
+                )
         auth = type(self.auth)(**filled)
         if isinstance(auth, OAuth2Auth) and (problem := address_problem(auth.token_url)):
             raise ValueError(problem)
+        if isinstance(auth, SshAuth) and auth.key_file:
+            path = os.path.normpath(self._folder / Path(auth.key_file).expanduser())
+            auth = auth.model_copy(update={"key_file": path})
         return auth
+
+    def resolved_verification_key(self, environ: Mapping[str, str] | None = None) -> str | None:
+        """The public key (PEM, JWK or JWK set) that signatures are checked with; None where none is configured."""
+        if self.verification_key is None:
+            return None
+        try:
+            return self._expand(self.verification_key, environ).strip() or None
+        except NotConfigured:
+            return None
 
     def _environment(self, environ: Mapping[str, str] | None) -> Mapping[str, str]:
         if environ is not None:
@@ -379,9 +503,10 @@ class Source(_Model):
 
     def _expand(self, text: str, environ: Mapping[str, str] | None) -> str:
         environ = self._environment(environ)
-        missing = [match[1] for match in _VARIABLE.finditer(text) if match[2] is None and not environ.get(match[1])]
+        missing = [match[1] for match in _VARIABLE.finditer(text) if _is_missing(match, environ)]
         if missing:
-            raise NotConfigured(list(dict.fromkeys(missing)))
+            is_off = all(environ.get(name) == OFF for name in missing)
+            raise NotConfigured(list(dict.fromkeys(missing)), is_switched_off=is_off)
         return _VARIABLE.sub(lambda match: environ.get(match[1]) or match[2] or "", text)
 
 
@@ -461,6 +586,13 @@ class LandFile(_Model):
     competences: dict[Literal[*SERVICES], Competence] = {}  # type: ignore[valid-type]
     sources: list[Source] = []
     changes: list[Change] = []
+
+    _path: Path | None = PrivateAttr(default=None)
+
+    @property
+    def path(self) -> Path | None:
+        """The file that it was read from; None for one that was made otherwise."""
+        return self._path
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -567,6 +699,7 @@ def load_file(path: Path, environ: Mapping[str, str] | None = None) -> LandFile:
     for source in land.sources:
         source._folder = path.resolve().parent
         source._environ = environ
+    land._path = path.resolve()
     return land
 
 
@@ -587,7 +720,7 @@ def address_problem(address: str) -> str | None:
         parts.port  # noqa: B018 - raises on a port that is none
     except ValueError:
         return "The address is not a valid URL. Write https://host/path."
-    if not host or parts.scheme not in ("http", "https"):
+    if not host or parts.scheme not in ("http", "https") or not address.isprintable():
         return "The address is not a valid URL. Write https://host/path."
     if parts.username or parts.password:
         return "The address holds a user or password. Remove them and state 'auth' with variables."
@@ -596,11 +729,82 @@ def address_problem(address: str) -> str | None:
     return None
 
 
+def location_problem(location: str) -> str | None:
+    """Like ``address_problem``, for the location of a source: an SFTP server's folder is one too."""
+    if not location.startswith("sftp://"):
+        return address_problem(location)
+    try:
+        _, _, path = split_sftp(location)
+    except ValueError as error:
+        return str(error)
+    levels = path.split("/")[1:]
+    if "" in levels or ".." in levels or "." in levels:
+        return "The path of an sftp location has an empty level or dots. Write every folder by its name, and no / at the end."
+    if any("**" in level for level in levels):
+        return "An sftp location cannot search folders of any depth. Write one * for each level of folders."
+    return None
+
+
+def split_sftp(location: str) -> tuple[str, int, str]:
+    """Host, port and absolute path of an sftp location; the path is taken as it is written, it has no query and no escapes.
+
+    Raises ValueError with the remedy.
+    """
+    match = re.fullmatch(r"sftp://([^/@\s\[\]:]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?(/[^\0\r\n]+)", location)
+    if match is None and "@" in location.removeprefix("sftp://").partition("/")[0]:
+        raise ValueError("The address holds a user or password. Remove them and state 'auth' with variables.")
+    port = int(match[2] or 22) if match else 0
+    if match is None or not 0 < port < 65_536:
+        raise ValueError(
+            "The address is not a valid sftp location. Write sftp://host/folder/*.csv or sftp://host:port/folder/*.csv."
+        )
+    return match[1].strip("[]"), port, match[3]
+
+
+def pinned_keys(host_key: str) -> set[tuple[str | None, bytes]]:
+    """What ``auth.host_key`` pins: kind (None where only the fingerprint is known) and SHA-256 digest of each key.
+
+    Raises ValueError with the remedy. The name in front of a line of known_hosts is not compared: the pin is this source's own.
+    """
+    pins: set[tuple[str | None, bytes]] = set()
+    for line in filter(None, (line.strip() for line in host_key.splitlines())):
+        if line.startswith("#"):
+            continue
+        if match := re.fullmatch(r"SHA256:([A-Za-z0-9+/]{43})=?", line):
+            pins.add((None, base64.b64decode(match[1] + "=")))
+        elif match := re.fullmatch(
+            r"(?:[^@\s]\S*\s+)?(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp\d{3})\s+([A-Za-z0-9+/]+={0,2})(?:\s.*)?", line
+        ):
+            try:
+                pins.add((match[1], hashlib.sha256(base64.b64decode(match[2], validate=True)).digest()))
+            except ValueError:
+                raise ValueError(_HOST_KEY_ADVICE) from None
+        else:
+            raise ValueError(_HOST_KEY_ADVICE)
+    if not pins:
+        raise ValueError(_HOST_KEY_ADVICE)
+    return pins
+
+
+_HOST_KEY_ADVICE = "'host_key' is no host key. Write the server's fingerprint (SHA256:…) as its operator states it, or its line of a known_hosts file."
+
+
+def is_pattern(location: str) -> bool:
+    """Whether a resolved location is a pattern of files; the signs mean something else in an address for HTTP."""
+    return (location.startswith("sftp://") or "://" not in location) and any(sign in location for sign in "*?[")
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _is_missing(variable: re.Match[str], environ: Mapping[str, str]) -> bool:
+    """Whether a variable of a text has neither a value nor a default, or is switched off."""
+    value = environ.get(variable[1])
+    return value == OFF or (variable[2] is None and not value)
 
 
 def _secrets(auth: BaseModel) -> dict[str, str]:

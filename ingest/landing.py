@@ -79,6 +79,11 @@ class Delivery:
         return sum(part.bytes for part in self.parts)
 
 
+def is_secret_parameter(name: str) -> bool:
+    """Whether the value of a query parameter of this name looks like a secret."""
+    return _SECRET_PARAMETER.search(name) is not None
+
+
 def public_address(address: str) -> str:
     """An address fit to be written down: no user or password, and no value of a query parameter that looks like a secret."""
     if "://" not in address:
@@ -86,10 +91,7 @@ def public_address(address: str) -> str:
     parts = urlsplit(address)
     host = parts.netloc.rpartition("@")[2]
     query = urlencode(
-        [
-            (name, "" if _SECRET_PARAMETER.search(name) else value)
-            for name, value in parse_qsl(parts.query, keep_blank_values=True)
-        ],
+        [(name, "" if is_secret_parameter(name) else value) for name, value in parse_qsl(parts.query, keep_blank_values=True)],
         quote_via=quote,
     )
     return urlunsplit((parts.scheme, host, parts.path, query, ""))

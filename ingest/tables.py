@@ -233,7 +233,11 @@ class Costs(Delivered):
 
 
 class Listings(Delivered):
-    """One row per LeiKa key, region, address and kind of evidence that a public catalogue shows; ``is_retracted``: no longer."""
+    """One row per LeiKa key, region, address and kind of evidence that a public catalogue shows; ``is_retracted``: no longer.
+
+    ``url`` of a delivery point is its id (``urn:uuid:…``). ``is_signature_verified``: whether the signature of what it says about
+    itself was checked and holds; NULL where the evidence carries none.
+    """
 
     leika_key = dy.String(nullable=False, regex=_LEIKA)
     ars = dy.String(nullable=False, regex=r"^[0-9]{12}$")
@@ -242,6 +246,7 @@ class Listings(Delivered):
     coverage_class = dy.String(nullable=True)
     observed_on = dy.Date(nullable=False)
     evidence = dy.Enum(["listed", "reachable", "addressable"], nullable=False)
+    is_signature_verified = dy.Bool(nullable=True)
     is_retracted = dy.Bool(nullable=False)
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import socket
+import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ from email.utils import parsedate_to_datetime
 from importlib import metadata
 from pathlib import PurePosixPath
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import quote, unquote, urlsplit
 
 import httpx
@@ -31,8 +33,9 @@ RETRY_STATUS = (429, 502, 503, 504)
 _TOKEN_BYTES = 65_536
 _MAX_REDIRECTS = 5
 
-# httpx writes every address, with its query, to the log at INFO: a query may hold what nobody else should read
-logging.getLogger("httpx").setLevel(logging.WARNING)
+# they write addresses with their query and headers to the log: these may hold what nobody else should read
+for _library in ("httpx", "httpcore"):
+    logging.getLogger(_library).setLevel(logging.WARNING)
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class Limits:
     wait_initial_seconds: float = 1.0
     wait_max_seconds: float = 60.0
     requests: int = 5_000
+    requests_per_second: float | None = None
 
 
 class TransportError(Exception):
@@ -169,6 +173,7 @@ class Client:
     """Gets addresses into landing. One per fetch, used as a context manager, from one thread.
 
     ``newest`` is the delivery landed last: what it holds of an address is asked for conditionally, and reused on 304.
+    ``head_bytes``: read no more than the beginning of an answer; it is landed cut.
     ``requests`` and ``bytes`` count what was sent and received (decoded).
     """
 
@@ -181,6 +186,7 @@ class Client:
         limits: Limits | None = None,
         transport: httpx.BaseTransport | None = None,
         on_progress: Callable[[int, int], None] | None = None,
+        head_bytes: int | None = None,
     ):
         self.landing = landing
         self.limits = limits or Limits()
@@ -188,45 +194,80 @@ class Client:
         self.bytes = 0
         self._known = {part.address: part for part in newest.parts} if newest else {}
         self._on_progress = on_progress
+        self._head_bytes = head_bytes
         self._deadline = time.monotonic() + self.limits.total_seconds
+        self._next_at = 0.0
+        self._sockets: list[socket.socket] = []
+        self._watchdog = threading.Timer(self.limits.total_seconds, self._hang_up)
+        self._watchdog.daemon = True
         self._http = httpx.Client(
             timeout=httpx.Timeout(self.limits.read_seconds, connect=self.limits.connect_seconds),
             headers={"User-Agent": USER_AGENT, "Accept-Encoding": "gzip, deflate"},
             follow_redirects=False,
             trust_env=True,
             transport=transport,
+            event_hooks={"request": [lambda request: request.extensions.update(trace=self._trace)]},
         )
         self._auth = http_auth(auth, self._http)
         if self._auth:
             self._http.auth = self._auth
 
     def __enter__(self) -> Self:
+        self._watchdog.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._watchdog.cancel()
         self._http.close()
 
-    def get(self, address: str, accept: str, params: Mapping[str, str | int] | None = None) -> Part:
+    def get(
+        self, address: str, accept: str, params: Mapping[str, str | int] | None = None, *, empty_status: int | None = None
+    ) -> Part:
         """GET an address with query parameters added to its own, and land the answer.
 
+        ``empty_status``: a status (404) with which this portal says that it found nothing; that is an answer, not a failure.
         Retries what is worth it, honouring ``Retry-After`` and ``RateLimit-Reset`` up to ``limits.wait_max_seconds``.
         Raises TransportError for everything the other side can do wrong, LandingError for a disk that refuses.
         """
-        url = httpx.URL(address)
-        if params:
-            url = url.copy_merge_params({name: str(value) for name, value in params.items()})
+        with _one_sentence(public_address(address)):
+            url = httpx.URL(address)
+            if params:
+                url = url.copy_merge_params({name: str(value) for name, value in params.items()})
         shown = public_address(str(url))
         for attempt in stamina.retry_context(
             on=self._backoff,
             attempts=self.limits.attempts,
-            timeout=self.limits.total_seconds,
+            timeout=max(0.0, self._deadline - time.monotonic()),
             wait_initial=self.limits.wait_initial_seconds,
             wait_max=self.limits.wait_max_seconds,
             wait_jitter=self.limits.wait_initial_seconds,
         ):
             with attempt, _one_sentence(shown):
-                return self._get_once(url, shown, accept)
+                try:
+                    return self._get_once(url, shown, accept, empty_status)
+                except httpx.TransportError:
+                    if time.monotonic() >= self._deadline:  # then it was us who hung up
+                        raise _too_slow(shown) from None
+                    raise
         raise AssertionError("retry_context ends by returning or raising")
+
+    def _keep_pace(self) -> None:
+        """Wait until the next request may begin, never beyond the end of the fetch."""
+        if self.limits.requests_per_second is not None:
+            present = time.monotonic()
+            time.sleep(max(0.0, min(self._next_at, self._deadline) - present))
+            self._next_at = max(present, self._next_at) + 1 / self.limits.requests_per_second
+
+    def _trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Remember the sockets of this fetch."""
+        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            self._sockets.append(info["return_value"].get_extra_info("socket"))
+
+    def _hang_up(self) -> None:
+        """End whatever is still going on: time-outs begin anew with every byte, so somebody who sends one a minute holds a reader for ever."""
+        for connection in self._sockets:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def _backoff(self, error: Exception) -> bool | float:
         """Whether, and after how many seconds, to try again."""
@@ -236,7 +277,7 @@ class Client:
             return True
         return error.retry_after if error.retry_after <= self.limits.wait_max_seconds else False
 
-    def _get_once(self, url: httpx.URL, shown: str, accept: str) -> Part:
+    def _get_once(self, url: httpx.URL, shown: str, accept: str, empty_status: int | None) -> Part:
         known = self._known.get(shown)
         headers = {"Accept": accept}
         if known and (known.etag or known.last_modified) and self.landing.verify(known):
@@ -249,6 +290,9 @@ class Client:
         started = time.monotonic()
         for _ in range(_MAX_REDIRECTS + 1):
             self._count(0)
+            self._keep_pace()
+            if time.monotonic() >= self._deadline:
+                raise _too_slow(shown)
             with self._http.stream("GET", url, headers=headers) as response:
                 if response.has_redirect_location:
                     url = _same_host(url, response, shown)
@@ -257,7 +301,7 @@ class Client:
                     continue
                 if response.status_code == 304 and known:
                     return known
-                if response.status_code not in (200, 204):
+                if response.status_code not in (200, 204, empty_status):
                     raise _status_error(shown, response)
                 return self._receive(response, shown, min(started + self.limits.request_seconds, self._deadline))
         raise TransportError(
@@ -267,20 +311,21 @@ class Client:
 
     def _receive(self, response: httpx.Response, shown: str, deadline: float) -> Part:
         allowed = min(self.limits.response_bytes, self.limits.total_bytes - self.bytes)
+        promised = response.headers.get("content-length", "")
+        is_head = self._head_bytes is not None
+        if not is_head and promised.isascii() and promised.isdigit() and (len(promised) > 18 or int(promised) > allowed):
+            raise _too_large(shown, allowed)
+        response.stream = _Timed(response.stream, shown, deadline)
         with self.landing.incoming() as incoming:
-            for chunk in response.iter_bytes(65_536):
+            # as it comes: pieces of a fixed size would be waited for, and a slow answer never measured
+            for chunk in response.iter_bytes():
+                if self._head_bytes is not None and incoming.bytes + len(chunk) > self._head_bytes:
+                    incoming.write(chunk[: self._head_bytes - incoming.bytes])
+                    break
                 incoming.write(chunk)
                 self._count(len(chunk), is_request=False)
                 if incoming.bytes > allowed:
-                    raise TransportError(
-                        f"{shown} liefert mehr als {allowed:,} Bytes: Umfang der Lieferung verkleinern oder in Seiten abrufen.",
-                        f"{shown} delivers more than {allowed:,} bytes: narrow the delivery or fetch it in pages.",
-                    )
-                if time.monotonic() > deadline:
-                    raise TransportError(
-                        f"{shown} ist nach der erlaubten Zeit noch nicht fertig: Umfang verkleinern oder den Betreiber fragen.",
-                        f"{shown} is not done within the time allowed: narrow the delivery or ask the operator.",
-                    )
+                    raise _too_large(shown, allowed)
             sha256 = incoming.commit()
             size = incoming.bytes
         return Part(
@@ -307,6 +352,36 @@ class Client:
             self._on_progress(self.requests, self.bytes)
 
 
+class _Timed(httpx.SyncByteStream):
+    """The bytes of an answer, until a moment of the monotonic clock; also those that decompress to nothing count."""
+
+    def __init__(self, stream: Any, shown: str, deadline: float):
+        self._stream, self._shown, self._deadline = stream, shown, deadline
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._stream:
+            if time.monotonic() > self._deadline:
+                raise _too_slow(self._shown)
+            yield chunk
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def _too_slow(shown: str) -> TransportError:
+    return TransportError(
+        f"{shown} ist nach der erlaubten Zeit noch nicht fertig: Umfang verkleinern oder den Betreiber fragen.",
+        f"{shown} is not done within the time allowed: narrow the delivery or ask the operator.",
+    )
+
+
+def _too_large(shown: str, allowed: int) -> TransportError:
+    return TransportError(
+        f"{shown} liefert mehr als {allowed:,} Bytes: Umfang der Lieferung verkleinern oder in Seiten abrufen.",
+        f"{shown} delivers more than {allowed:,} bytes: narrow the delivery or fetch it in pages.",
+    )
+
+
 def _header(response: httpx.Response, name: str) -> str | None:
     value = response.headers.get(name)
     return value[:500] if value else None
@@ -331,12 +406,12 @@ def _same_host(url: httpx.URL, response: httpx.Response, shown: str) -> httpx.UR
 
 
 def _wait_seconds(response: httpx.Response) -> float | None:
-    """What ``Retry-After`` (seconds or date, RFC 9110 §10.2.3) or else ``RateLimit-Reset`` (seconds) asks for."""
+    """What ``Retry-After`` (RFC 9110 §10.2.3) or else ``RateLimit-Reset`` asks for, both as seconds or as a date."""
     for name in ("retry-after", "ratelimit-reset"):
         value = response.headers.get(name, "").strip()
         if value.isascii() and value.isdigit():
             return float(value[:9])
-        if name == "retry-after" and value:
+        if value:
             with contextlib.suppress(ValueError, TypeError, OverflowError):
                 instant = parsedate_to_datetime(value)
                 instant = instant if instant.tzinfo else instant.replace(tzinfo=UTC)

@@ -386,6 +386,8 @@ def test_every_delivered_row_arrives(tmp_path: Path, sample: Path, server: Sampl
     promised = dict(counts.group_by(pl.format("{}/{}", "land_code", "source")).agg(pl.col("rows_delivered").sum()).rows())
     for code, land in landfile.load().items():
         for source in land.sources:
+            if not source.is_configured(server.environ):  # what is asked question by question has tests of its own
+                continue
             _, outcome = fetch_packaged(landing, server, code, source.name)
             assert (outcome.status, outcome.problem) == ("new", None)
             arrived = [read_delivery(landing, delivery, source).collect() for delivery in outcome.deliveries]
@@ -394,6 +396,8 @@ def test_every_delivered_row_arrives(tmp_path: Path, sample: Path, server: Sampl
     server.requests.clear()
     for code, land in landfile.load().items():
         for source in land.sources:
+            if not source.is_configured(server.environ):
+                continue
             since = NOW + timedelta(days=1) if source.since else None
             assert fetch_packaged(landing, server, code, source.name, 1, since=since)[1].status == "unchanged"
     answers = [status for method, path, status in server.requests if method == "GET" and "geaendertSeit" not in path]
@@ -413,7 +417,7 @@ def test_the_export_is_paged_where_it_is_too_large(tmp_path: Path, server: Sampl
     first = frames[0].sort(pl.all())
     assert first.height > 6_000
     own = TABLES["listings"].polars_schema().names()
-    assert first.columns == [name for name in own if name not in Delivered.column_names()]
+    assert first.columns == [name for name in own if name not in (*Delivered.column_names(), "is_signature_verified")]
     for other in frames[1:]:
         assert other.select(first.columns).sort(pl.all()).equals(first, null_equal=True)
     assert set(first["evidence"]) == {"listed", "reachable"}

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ingest.landfile import Source
+from ingest.landfile import FORMAT_TABLE, Source
 from ingest.portals import PORTALS, UnreadableDelivery
 from ingest.portals import csv as csv_portal
 
@@ -300,6 +300,15 @@ HOSTILE = st.binary(max_size=300) | st.builds(
 )
 
 
+#: What a format that lists every public service must be told.
+MAPPED: dict[str, dict[str, Any]] = {
+    "ozg_nrw": {
+        "columns": {"region_key": "communeKey", "service_id": "serviceKey", "phase": "phase", "effective_on": "phaseAt"},
+        "values": {"service_id": {"99115005104000": "ummeldung"}, "phase": {"commissioningStatusAt": "operational"}},
+    }
+}
+
+
 @pytest.mark.parametrize("kind", list(PORTALS))
 @settings(max_examples=60, deadline=None)
 @given(data=HOSTILE)
@@ -307,9 +316,9 @@ HOSTILE = st.binary(max_size=300) | st.builds(
 @example(data=b"{}")
 @example(data=b"PAR1PAR1")
 def test_arbitrary_bytes_are_refused_or_read_but_never_vanish(kind: str, data: bytes) -> None:
-    table = {"gv100ad": "regions", "gebietsaenderungen": "territory_changes", "open_pvog": "listings"}.get(kind, "usage")
+    table = FORMAT_TABLE.get(kind, "usage")
     try:
-        frame = read(data, source(kind, table=table))
+        frame = read(data, source(kind, table=table, **MAPPED.get(kind, {})))
     except UnreadableDelivery:
         return
     assert frame.schema["_row"] == pl.Int64

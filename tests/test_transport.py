@@ -116,6 +116,8 @@ def test_broken_connections_are_one_sentence(tmp_path: Path, error: Exception) -
         ("retry-after", "1", 1.0, 2),
         ("ratelimit-reset", "1", 1.0, 2),
         ("retry-after", "9999", 0.0, 1),
+        ("ratelimit-reset", "9999", 0.0, 1),
+        ("ratelimit-reset", "Fri, 01 Jan 2100 00:00:00 GMT", 0.0, 1),
         ("retry-after", "nonsense", 0.0, 2),
         ("retry-after", "-5", 0.0, 2),
     ],
@@ -134,8 +136,9 @@ def test_the_portal_says_when_to_come_back(tmp_path: Path, header: str, value: s
     assert time.monotonic() - started >= at_least
 
 
-def test_a_date_in_the_past_means_now(tmp_path: Path) -> None:
-    script = Script(answer(503, retry_after=format_datetime(datetime(2020, 1, 1, tzinfo=UTC), usegmt=True)), answer(200))
+@pytest.mark.parametrize("header", ["retry_after", "ratelimit_reset"])
+def test_a_date_in_the_past_means_now(tmp_path: Path, header: str) -> None:
+    script = Script(answer(503, **{header: format_datetime(datetime(2020, 1, 1, tzinfo=UTC), usegmt=True)}), answer(200))
     with client(tmp_path, script) as http:
         http.get(URL, "*/*")
     assert len(script.asked) == 2

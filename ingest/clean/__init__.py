@@ -74,6 +74,7 @@ class CleaningRecord:
 
     ``problem`` is one German sentence with its remedy when no row of the delivery can be used, ``problem_en`` the same in English.
     The paths are relative to the home folder; both files exist even where they hold no row.
+    ``statement_id``: the delivery's own id, under which a later delivery of its source replaces it whole.
     """
 
     land_code: str
@@ -91,6 +92,7 @@ class CleaningRecord:
     problem_en: str | None
     clean_path: str
     quarantine_path: str
+    statement_id: str | None = None
 
     def to_json(self) -> str:
         """The record as JSON text."""
@@ -104,14 +106,16 @@ class CleaningRecord:
 
 
 def fingerprint_of(land: LandFile, source: Source, delivery: Delivery, reference: Reference | None) -> str:
-    """12 hex digits over everything that decides what cleaning makes of a delivery: its bytes, the Land file's words, our rules and,
-    where the table looks up authorities, who is competent where."""
+    """12 hex digits over everything that decides what cleaning makes of a delivery: its bytes, the Land file's words, our rules, the
+    key of its signatures and, where the table looks up authorities, who is competent where."""
+    key = source.resolved_verification_key()
     content = {
         "parts": [part.sha256 for part in delivery.parts],
         "source": source.model_dump(mode="json"),
         "land_code": land.land_code,
         "version": CLEANING_VERSION,
         "reference": reference.fingerprint if reference is not None and TABLES[source.table].day else None,
+        "verification_key": hashlib.sha256(key.encode()).hexdigest() if key else None,
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:12]
 
@@ -124,11 +128,14 @@ def clean_delivery(
     delivery: Delivery,
     reference: Reference | None,
     now: datetime,
+    *,
+    as_seen: bool = False,
 ) -> CleaningRecord:
     """Clean one landed delivery, or return the record of having done so: an unchanged delivery is not parsed again.
 
     Whatever the delivery holds, the outcome is a record; one that cannot be read has ``problem`` and no rows.
-    The result depends on nothing but the fingerprint; ``now`` guards against a delivery from the future.
+    The result depends on nothing but the fingerprint; ``now`` guards against a delivery from the future. ``as_seen``: rows are told by
+    the numbers that people see beside them in the file; for trials, in a home of their own.
     Raises ValueError for a delivery received after ``now``, LandingError where its landed bytes are damaged, OSError where the disk
     refuses.
     """
@@ -169,7 +176,7 @@ def clean_delivery(
     )
     try:
         try:
-            raw = portals.read_delivery(landing, delivery, source)
+            raw = portals.read_delivery(landing, delivery, source, as_seen=as_seen)
             outcome = clean_frame(raw, context, RULES[source.table], clean_aside, quarantine_aside)
         except portals.UnreadableDelivery as unreadable:
             outcome = _unreadable(context, unreadable, clean_aside, quarantine_aside)
@@ -187,6 +194,7 @@ def clean_delivery(
         fingerprint=fingerprint,
         clean_path=str(clean_path.relative_to(home)),
         quarantine_path=str(quarantine_path.relative_to(home)),
+        statement_id=portals.statement_id(landing, delivery),
         **asdict(outcome),
     )
     record_aside = record_path.with_name(f".{record_path.name}.{os.getpid()}")

@@ -283,7 +283,8 @@ def _map_columns(delivered: list[str], context: Context, rules: TableRules) -> _
     declared = context.table.schema.columns()
     for column in context.own_columns:
         has_value = column in found or column in context.constants or column in (context.table.defaults or {})
-        if declared[column].nullable or has_value or column in rules.optional:
+        is_optional = column in rules.optional and column not in context.columns  # what a Land file maps must be there
+        if declared[column].nullable or has_value or is_optional:
             continue
         if column == "authority_id" and context.resolves and ("region_key" in found or "region_key" in context.constants):
             continue

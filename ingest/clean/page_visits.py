@@ -1,4 +1,7 @@
-"""Cleaning of ``page_visits``: visits of pages after Implementing Regulation (EU) 2020/1121, in whose words devices are written."""
+"""Cleaning of ``page_visits``: visits of pages after Implementing Regulation (EU) 2020/1121, in whose words devices are written.
+
+Countries are those of ISO 3166; Eurostat has two codes of its own.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import polars as pl
 
 from ingest.clean.engine import Check, Context, TableRules, text
 
+_EUROSTAT = {"EL": "GR", "UK": "GB"}
 _DEVICES = {"PC": "pc", "Tablet": "tablet", "Smartphone": "smartphone", "Others": "other", "Other": "other"}
 
 
@@ -17,7 +21,7 @@ def _prepare(frame: pl.LazyFrame, context: Context) -> pl.LazyFrame:
         text("device").replace(_DEVICES).alias("text:device"),
         pl.when(country.str.to_lowercase().is_in(["other", "others"]))
         .then(pl.lit("other"))
-        .otherwise(country)
+        .otherwise(country.replace(_EUROSTAT))
         .alias("text:country"),
     )
 

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, NamedTuple, Protocol, runtime_checkable
+from urllib.parse import parse_qsl, urlsplit
 
 import polars as pl
 
@@ -29,7 +30,7 @@ _RATIO_COUNTS_FROM_BYTES = 1024**2
 #: Cells that one delivery may have.
 MAX_CELLS = 500_000_000
 
-_RESERVED = ("_row", "_malformed", "_delivered")
+_RESERVED = ("_row", "_last", "_index", "_malformed", "_delivered")
 
 
 class UnreadableDelivery(Exception):
@@ -48,13 +49,28 @@ class IncompleteDelivery(Exception):
         super().__init__(sentence_en)
 
 
+class Question(NamedTuple):
+    """What a catalogue is asked: is there anything under this LeiKa key (14 digits) for the area with this ARS (12 digits)?
+
+    The keys of one ``service_id`` are a set: what is found under one of them need not be asked for under the others.
+    """
+
+    service_id: str
+    leika_key: str
+    ars: str
+
+
 @dataclass(frozen=True)
 class Request:
-    """What a fetch asks for: the resolved address, the Länder that take part, the instant since which changes are wanted."""
+    """What a fetch asks for: the resolved address, the Länder that take part, the instant since which changes are wanted.
+
+    ``questions``: for formats of ``ingest.landfile.QUESTION_FORMATS``, in the order in which they are to be asked.
+    """
 
     address: str
     land_codes: tuple[str, ...] = ()
     since: datetime | None = None
+    questions: tuple[Question, ...] = ()
 
 
 class Portal(Protocol):
@@ -74,6 +90,58 @@ class Portal(Protocol):
 
     def read(self, paths: Sequence[Path], source: Source) -> pl.LazyFrame:
         """The raw frame of one delivery."""
+
+
+@runtime_checkable
+class QuestionedPortal(Portal, Protocol):
+    """A portal whose answers do not say what they answer: that stands in the address that was asked.
+
+    Its ``read`` raises UnreadableDelivery, for a file alone says too little.
+    """
+
+    def read_answers(self, answers: Sequence[tuple[Part, Path]], source: Source) -> pl.LazyFrame:
+        """The raw frame of one delivery, from each part and the file with its bytes."""
+
+
+@runtime_checkable
+class FilePortal(Portal, Protocol):
+    """A format whose files people open: its rows are found again by the number that stands beside them."""
+
+    def read_as_seen(self, path: Path, source: Source) -> pl.LazyFrame:
+        """The raw frame of one file, ``_row`` being the line of the text or the row of the sheet."""
+
+
+def not_an_answer(portal: str) -> UnreadableDelivery:
+    """The error for files that should be read without their addresses."""
+    return UnreadableDelivery(
+        f"Eine Datei allein sagt nicht, welche Frage der {portal} beantwortet hat: die Quelle abrufen statt eine Datei zu lesen.",
+        f"A file alone does not say which question the {portal} answered: fetch the source instead of reading a file.",
+    )
+
+
+def nothing_to_ask(portal_de: str, portal_en: str) -> IncompleteDelivery:
+    """The error for a fetch without questions."""
+    return IncompleteDelivery(
+        f"Für den {portal_de} gibt es nichts zu fragen: ein Land mit einer Leistung aufnehmen, deren LeiKa-Schlüssel bekannt sind.",
+        f"There is nothing to ask {portal_en}: add a Land with a service whose LeiKa keys are known.",
+    )
+
+
+def question_of(part: Part, key_parameter: str, area_parameter: str) -> tuple[str, str]:
+    """The LeiKa key and the ARS that a part answers, from its address. Raises UnreadableDelivery where they do not stand there."""
+    asked = dict(parse_qsl(urlsplit(part.address).query))
+    try:
+        return asked[key_parameter], asked[area_parameter]
+    except KeyError:
+        raise UnreadableDelivery(
+            f"Der Adresse {part.address[:200]} ist nicht anzusehen, wonach gefragt wurde: die Quelle erneut abrufen.",
+            f"The address {part.address[:200]} does not say what was asked: fetch the source again.",
+        ) from None
+
+
+def padded(key: str) -> str:
+    """A regional key (ARS of 2, 3, 5, 9 or 12 digits) with 12 digits; anything else as it is."""
+    return key.ljust(12, "0") if re.fullmatch(r"[0-9]{2}|[0-9]{3}|[0-9]{5}|[0-9]{9}|[0-9]{12}", key) else key
 
 
 def get_whole(client: Client, source: Source, request: Request, accept: str) -> list[Part]:

@@ -37,7 +37,12 @@ class Csv:
 
     def read(self, paths: Sequence[Path], source: Source) -> pl.LazyFrame:
         """All parts, by column name."""
-        return base.raw_frame(pl.concat([self._read(path.read_bytes(), source) for path in paths], how="diagonal"))
+        parts = [self._read(path.read_bytes(), source).drop("_row") for path in paths]
+        return base.raw_frame(pl.concat(parts, how="diagonal"))
+
+    def read_as_seen(self, path: Path, source: Source) -> pl.LazyFrame:
+        """One file, each row numbered by the line of the file on which it begins."""
+        return self._read(path.read_bytes(), source).lazy()
 
     def _read(self, data: bytes, source: Source) -> pl.DataFrame:
         if base.kind_of(data[:2000]) != "unbekannter Inhalt" or not data.strip():
@@ -48,7 +53,8 @@ class Csv:
                 "Adresse und Format im Land-File prüfen",
                 "check address and format in the Land file",
             )
-        frame = read_text(base.decode(data, source.reading.encoding), source.reading.delimiter, source.reading.header_row)
+        text = base.decode(data, source.reading.encoding)
+        frame = _tidy(_table(text, source.reading.delimiter, source.reading.header_row)[1].drop("_last"))
         base.require_columns(
             frame.columns,
             source,
@@ -64,6 +70,17 @@ def read_text(text: str, delimiter: str | None = None, header_row: int = 1) -> p
     ``header_row`` counts lines from 1; ``delimiter`` is found from the header where it is not given.
     Raises UnreadableDelivery when there is no such line or nothing separates its fields.
     """
+    return _tidy(_table(text, delimiter, header_row)[1].drop("_row", "_last"))
+
+
+def row_lines(text: str, delimiter: str | None = None, header_row: int = 1) -> tuple[str, int, pl.DataFrame]:
+    """The delimiter of a text, the number of its columns, and for each row of ``read_text`` its first and last line: ``_row``, ``_last``."""
+    delimiter, frame = _table(text, delimiter, header_row)
+    return delimiter, frame.width - 3, frame.select("_row", "_last")
+
+
+def _table(text: str, delimiter: str | None, header_row: int) -> tuple[str, pl.DataFrame]:
+    """The delimiter, and the fields of every row with ``_row`` and ``_last`` (its lines) and ``_malformed``."""
     body = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     for _ in range(header_row):
         header, _, body = body.partition("\n")
@@ -77,52 +94,67 @@ def read_text(text: str, delimiter: str | None = None, header_row: int = 1) -> p
     delimiter = delimiter or max(DELIMITERS, key=header.count)
     fields = next(csv.reader([header], delimiter=delimiter), []) if '"' in header else header.split(delimiter)
     names = base.column_names(fields)
-    return _quoted(body, delimiter, names) if '"' in body else _plain(body.split("\n"), delimiter, names)
+    if '"' in body:
+        return delimiter, _quoted(body, delimiter, names, header_row)
+    return delimiter, _plain(body.split("\n"), delimiter, names, header_row)
 
 
-def _plain(lines: list[str], delimiter: str, names: list[str]) -> pl.DataFrame:
+def _plain(lines: list[str], delimiter: str, names: list[str], above: int) -> pl.DataFrame:
     """Rows without any quotation mark: a line is a row, and columns are split all at once."""
-    rows = pl.DataFrame({"line": pl.Series(lines, dtype=pl.String)})
+    rows = pl.DataFrame({"line": pl.Series(lines, dtype=pl.String)}).with_row_index("_row", offset=above + 1)
     rows = rows.filter(pl.col("line").str.strip_chars(f"{delimiter} \t") != "")
     rows = rows.with_columns(pl.col("line").str.split(delimiter).alias("fields"))
     count = pl.col("fields").list.len()
     fits = count == len(names)
-    frame = rows.select(
+    return rows.select(
         *[pl.col("fields").list.get(position, null_on_oob=True).alias(name) for position, name in enumerate(names)],
+        pl.col("_row").cast(pl.Int64),
+        pl.col("_row").cast(pl.Int64).alias("_last"),
         pl.when(~fits).then(_wrong_length(count, len(names), pl.col("line"))).alias("_malformed"),
     )
-    return _tidy(frame)
 
 
-def _quoted(body: str, delimiter: str, names: list[str]) -> pl.DataFrame:
+def _quoted(body: str, delimiter: str, names: list[str], above: int) -> pl.DataFrame:
     """Rows with quotation marks: fields may hold delimiters and line breaks."""
-    # blank lines are no rows; in chunks, because lists of Python texts are many times as large as the column they become
-    reader = filter(None, csv.reader(io.StringIO(body, newline=""), delimiter=delimiter, strict=True))
-    frames = [_frame([], {}, delimiter, names)]
+    reader = csv.reader(io.StringIO(body, newline=""), delimiter=delimiter, strict=True)
+    ended = ((row, above + reader.line_num) for row in reader)
+    frames = [_frame([], [], {}, delimiter, names)]
+    before = above
     try:
-        while rows := list(itertools.islice(reader, _CHUNK_ROWS)):
-            frames.append(_frame(rows, {}, delimiter, names))
+        # in chunks, because lists of Python texts are many times as large as the column they become
+        while chunk := list(itertools.islice(ended, _CHUNK_ROWS)):
+            ends = [before, *(last for _, last in chunk)]
+            before = ends[-1]
+            # blank lines are no rows
+            kept = [(row, (first + 1, last)) for (row, last), first in zip(chunk, ends, strict=False) if row]
+            frames.append(_frame([row for row, _ in kept], [lines for _, lines in kept], {}, delimiter, names))
     except csv.Error:
         # a stray quotation mark would swallow the rest of the file: line by line, only what is broken is lost to reading
-        frames = [_frame(*_line_by_line(body, delimiter), delimiter, names)]
-    return _tidy(pl.concat(frames))
+        frames = [_frame(*_line_by_line(body, delimiter, above), delimiter, names)]
+    return pl.concat(frames)
 
 
-def _line_by_line(body: str, delimiter: str) -> tuple[list[list[str]], dict[int, str]]:
-    """Rows that are a line each, and what is wrong with which of them."""
+def _line_by_line(body: str, delimiter: str, above: int) -> tuple[list[list[str]], list[tuple[int, int]], dict[int, str]]:
+    """Rows that are a line each, their lines, and what is wrong with which of them."""
     rows: list[list[str]] = []
+    lines: list[tuple[int, int]] = []
     reasons: dict[int, str] = {}
-    for line in filter(None, body.split("\n")):
+    for number, line in enumerate(body.split("\n"), above + 1):
+        if not line:
+            continue
         try:
             rows += csv.reader([line], delimiter=delimiter, strict=True)
         except csv.Error:
             reasons[len(rows)] = f"Anführungszeichen nicht geschlossen oder mitten im Feld: {line[:_SHOWN]}"
             rows.append(line.split(delimiter))
-    return rows, reasons
+        lines.append((number, number))
+    return rows, lines, reasons
 
 
-def _frame(rows: list[list[str]], reasons: dict[int, str], delimiter: str, names: list[str]) -> pl.DataFrame:
-    """Rows as columns; those of the wrong length are cut or filled up and say so."""
+def _frame(
+    rows: list[list[str]], lines: list[tuple[int, int]], reasons: dict[int, str], delimiter: str, names: list[str]
+) -> pl.DataFrame:
+    """Rows as columns; those of the wrong length are cut or filled up and say so. ``lines``: first and last line of each."""
     width = len(names)
     if any(length != width for length in set(map(len, rows))):
         for index, row in enumerate(rows):
@@ -132,9 +164,15 @@ def _frame(rows: list[list[str]], reasons: dict[int, str], delimiter: str, names
     columns = list(zip(*rows, strict=True)) if rows else [()] * width
     frame = pl.DataFrame({name: pl.Series(column, dtype=pl.String) for name, column in zip(names, columns, strict=True)})
     known = pl.DataFrame(
-        {"_row": list(reasons), "_malformed": list(reasons.values())}, schema={"_row": pl.UInt32, "_malformed": pl.String}
+        {"_index": list(reasons), "_malformed": list(reasons.values())}, schema={"_index": pl.UInt32, "_malformed": pl.String}
     )
-    frame = frame.with_row_index("_row").join(known, on="_row", how="left", maintain_order="left").drop("_row")
+    frame = frame.with_columns(
+        pl.Series("_row", [first for first, _ in lines], dtype=pl.Int64),
+        pl.Series("_last", [last for _, last in lines], dtype=pl.Int64),
+    )
+    # the index is put last for as long as it is needed: columns are told by their position
+    frame = frame.with_columns(pl.int_range(pl.len(), dtype=pl.UInt32).alias("_index"))
+    frame = frame.join(known, on="_index", how="left", maintain_order="left").drop("_index")
     # by position: a delivered name may be a pattern for columns
     is_empty = pl.all_horizontal(pl.nth(position).str.strip_chars() == "" for position in range(width))
     return frame.filter(~is_empty)
@@ -146,5 +184,5 @@ def _wrong_length(count: pl.Expr, width: int, line: pl.Expr) -> pl.Expr:
 
 def _tidy(frame: pl.DataFrame) -> pl.DataFrame:
     """Empty fields are NULL; the column of reasons is there only where there is a reason."""
-    frame = frame.with_columns(pl.all().replace("", None))
+    frame = frame.with_columns(pl.col(pl.String).replace("", None))
     return frame if frame["_malformed"].null_count() < frame.height else frame.drop("_malformed")

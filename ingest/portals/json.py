@@ -58,15 +58,23 @@ class NdJson:
 
     def read(self, paths: Sequence[Path], source: Source) -> pl.LazyFrame:
         """All parts; a line that is no object is kept with its reason."""
+        return base.raw_frame(self._all(paths, source).drop("_row"))
+
+    def read_as_seen(self, path: Path, source: Source) -> pl.LazyFrame:
+        """One file, each object numbered by its line."""
+        return self._all([path], source).lazy()
+
+    def _all(self, paths: Sequence[Path], source: Source) -> pl.DataFrame:
         frame = pl.concat([self._read(path.read_bytes(), source) for path in paths], how="diagonal")
         if frame.height:
             base.require_columns(frame.columns, source, "columns im Land-File prüfen", "check columns in the Land file")
-        return base.raw_frame(frame)
+        return frame
 
     def _read(self, data: bytes, source: Source) -> pl.DataFrame:
         if base.kind_of(data[:2000]) != "ein JSON-Dokument":
             raise base.instead(data[:2000], "JSON-Zeilen", "JSON lines", *ADVICE)
-        lines = [line for line in base.decode(data, source.reading.encoding).split("\n") if line.strip()]
+        text = base.decode(data, source.reading.encoding)
+        numbers, lines = zip(*((n, line) for n, line in enumerate(text.split("\n"), 1) if line.strip()), strict=True)
         try:
             rows = loads(f"[{','.join(lines)}]", source.reading.decimal)
             if len(rows) != len(lines):
@@ -75,4 +83,4 @@ class NdJson:
             rows = [loads_or_text(line, source.reading.decimal) for line in lines]
         if not any(isinstance(row, dict) for row in rows):
             raise base.instead(data[:2000], "JSON-Zeilen", "JSON lines", *ADVICE)
-        return frame_of(rows)
+        return frame_of(rows).with_columns(pl.Series("_row", numbers, dtype=pl.Int64))

@@ -4,6 +4,11 @@ Belongs here: the four ways in which portals page. Does not: what the rows mean.
 
 Every pager checks that the rows collected equal the promised total and that no page comes twice; otherwise a snapshot would lack
 rows and every number behind it would be wrong without anybody noticing.
+
+Asked again, every page is asked for conditionally: an unchanged portal answers each with 304. One question for the whole portal would
+not do. The first page's ETag says that its rows and the total are the same; a row of a later page that was corrected in place changes
+neither, and no portal of ours promises an order in which it would come first. Where a portal can answer what changed since an instant
+(``since`` of the Land file), one question does suffice, and is asked.
 """
 
 from __future__ import annotations
@@ -22,10 +27,11 @@ MAX_PAGES = 5_000
 
 
 class Collected:
-    """The parts so far, their rows, and what was promised."""
+    """The parts so far, their rows, and what was promised. ``empty_status``: a status with which the portal says "nothing found"."""
 
-    def __init__(self, client: Client, items: str | None):
+    def __init__(self, client: Client, items: str | None, empty_status: int | None = None):
         self.parts: list[Part] = []
+        self.empty_status = empty_status
         self.rows = 0
         self.promised: int | None = None
         self._client = client
@@ -34,6 +40,11 @@ class Collected:
 
     def add(self, part: Part, *totals: str) -> tuple[Any, int]:
         """Take a page; returns its document and its number of rows. ``totals``: where the number of all rows may be promised."""
+        if part.status is not None and part.status == self.empty_status:
+            if self.parts:
+                raise _incomplete(f"Seite {len(self.parts) + 1:,} gibt es nicht", f"page {len(self.parts) + 1:,} does not exist")
+            self.parts.append(part)
+            return None, 0
         document = parse(self._client.landing.path(part).read_bytes())
         rows = len(rows_of(document, self._items))
         promised = next((total for path in totals if (total := whole(lookup(document, path))) is not None), None)
@@ -72,13 +83,25 @@ def fetch_pages(client: Client, address: str, params: Mapping[str, str | int], p
     return parts if rows or not params else []
 
 
-def fetch_all(client: Client, address: str, params: Mapping[str, str | int], pages: Pages, accept: str) -> list[Part]:
-    """Every page of an address, in order, also where there is no row. ``params`` go with each request. Raises like ``fetch_pages``."""
-    return _walk(client, address, params, pages, accept)[0]
+def fetch_all(
+    client: Client, address: str, params: Mapping[str, str | int], pages: Pages, accept: str, empty_status: int | None = None
+) -> list[Part]:
+    """Every page of an address, in order, also where there is no row. ``params`` go with each request. Raises like ``fetch_pages``.
+
+    ``empty_status``: the status with which a portal that pages by token says that it found nothing; its answer is the only part.
+    """
+    return _walk(client, address, params, pages, accept, empty_status)[0]
 
 
-def _walk(client: Client, address: str, params: Mapping[str, str | int], pages: Pages, accept: str) -> tuple[list[Part], int]:
-    collected = Collected(client, pages.items)
+def _walk(
+    client: Client,
+    address: str,
+    params: Mapping[str, str | int],
+    pages: Pages,
+    accept: str,
+    empty_status: int | None = None,
+) -> tuple[list[Part], int]:
+    collected = Collected(client, pages.items, empty_status)
     walk = {"page": _numbered, "hydra": _hydra, "offset": _offset, "token": _token}[pages.kind]
     walk(collected, client, address, dict(params), pages, accept)  # type: ignore[operator]
     return collected.complete(), collected.rows
@@ -135,7 +158,8 @@ def _offset(collected: Collected, client: Client, address: str, params: dict[str
 def _token(collected: Collected, client: Client, address: str, params: dict[str, Any], pages: TokenPages, accept: str) -> None:
     tokens: set[str] = set()
     while True:
-        document, _ = collected.add(client.get(address, accept, params), *([pages.total] if pages.total else []))
+        part = client.get(address, accept, params, empty_status=collected.empty_status)
+        document, _ = collected.add(part, *([pages.total] if pages.total else []))
         token = lookup(document, pages.token)
         if not token or not isinstance(token, str):
             return

@@ -51,7 +51,11 @@ class Xlsx:
 
     def read(self, paths: Sequence[Path], source: Source) -> pl.LazyFrame:
         """The sheet of every part, by column name. Dates are ISO text, empty rows are left out."""
-        return base.raw_frame(pl.concat([self._read(path, source) for path in paths], how="diagonal"))
+        return base.raw_frame(pl.concat([self._read(path, source).drop("_row") for path in paths], how="diagonal"))
+
+    def read_as_seen(self, path: Path, source: Source) -> pl.LazyFrame:
+        """One workbook, each row numbered as the sheet numbers it."""
+        return self._read(path, source).lazy()
 
     def _read(self, path: Path, source: Source) -> pl.DataFrame:
         rows = sheet_rows(path, source.reading.sheet, source.reading.header_row, source.reading.decimal or ".")
@@ -73,7 +77,8 @@ class Xlsx:
         )
         if errors.null_count() < errors.len():
             frame = frame.with_columns(errors)
-        return frame.filter(~pl.all_horizontal(pl.all().is_null()))
+        numbers = pl.int_range(source.reading.header_row + 1, pl.len() + source.reading.header_row + 1, dtype=pl.Int64)
+        return frame.with_columns(numbers.alias("_row")).filter(~pl.all_horizontal(pl.exclude("_row").is_null()))
 
 
 def sheet_rows(path: Path, sheet: str | int | None = None, first_row: int = 1, decimal: str = ".") -> pl.DataFrame:
