@@ -65,6 +65,10 @@ def _hub(server: SampleServer) -> str:
 def test_environment_configures_every_packaged_source(server: SampleServer) -> None:
     for land in load(None, server.environ).values():
         for source in land.sources:
+            # never the real ones; what the world does not hold is switched off
+            if source.name in ("gebietsaenderungen", "suchdienst", "fit_connect", "sdg") or land.land_code == "05":
+                assert not source.is_configured(server.environ)
+                continue
             assert source.is_configured(server.environ)
             location = source.resolved_location(server.environ)
             assert location.startswith(server.base_url if "://" in location else str(server.deliveries))

@@ -42,6 +42,8 @@ class Night:
     ) -> None:
         for code in ("00", *LAND_CODES):
             for source in laender[code].sources:
+                if environ and not source.is_configured(environ):
+                    continue  # the sample switches off what its world does not hold
                 outcome = fetch_source(
                     laender[code], source, self.landing, land_codes=LAND_CODES, now=now, since=since, environ=environ
                 )
@@ -63,7 +65,7 @@ class Night:
         for code, land in laender.items():
             for source in land.sources:
                 if source.table == table:
-                    deliveries = self.clean[code, source.name]
+                    deliveries = self.clean.get((code, source.name), [])
                     frames += deliveries[-1:] if source.delivers == "snapshot" else deliveries
         key = [name for name in TABLES[table].key if name != "source"]
         newest = pl.concat(frames).unique([*key, "land_code"], keep="last", maintain_order=True)

@@ -73,7 +73,7 @@ def test_a_land_alone_lives_the_same_life(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"laender": ("05",)}, {"laender": ()}, {"end": date(2028, 1, 1)}, {"end": date(2026, 1, 1)}, {"dirty_share": 2}]
+    "wrong", [{"laender": ("04",)}, {"laender": ()}, {"end": date(2028, 1, 1)}, {"end": date(2026, 1, 1)}, {"dirty_share": 2}]
 )
 def test_parameters_are_checked(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
@@ -153,7 +153,7 @@ def test_baseline_pilots_and_waves(world: World) -> None:
     start = (date(2026, 1, 21) - date(1970, 1, 1)).days
     before = plan.filter(pl.col("accepted") < start).group_by("land_code", "service_id").len()
     assert {(land, s): n for land, s, n in before.rows()} == {
-        (land, s): n for land, of in BASELINE.items() for s, n in of.items()
+        (land, s): n for land, of in BASELINE.items() if land in world.parameters.laender for s, n in of.items()
     }
     pilots = plan.filter("is_pilot")
     assert set(pilots["wave"]) == {0}

@@ -1,4 +1,4 @@
-"""A municipal directory of Bavaria and Hesse in the format of Destatis' GV100AD.
+"""A municipal directory of Bavaria, Hesse and North Rhine-Westphalia in the format of Destatis' GV100AD.
 
 Belongs here: the invented directory, as a table and as 220-character records. Does not: reading a directory.
 
@@ -26,18 +26,27 @@ TERRITORY_ON = date(2026, 1, 31)
 POPULATION_ON = date(2024, 12, 31)
 
 _HERE = Path(__file__).parent
-_INHABITANTS = {"09": 13_248_928, "06": 6_280_793}
+_INHABITANTS = {"09": 13_248_928, "06": 6_280_793, "05": 18_034_454}
 _IN_VERBAENDE = 2_047_587  # of Bavaria's inhabitants
-_AREA_HA = {"09": 7_054_159, "06": 2_111_570}
+_AREA_HA = {"09": 7_054_159, "06": 2_111_570, "05": 3_411_234}
 _BOUNDS = (100, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 2_000_000)
 #: municipalities per size class, from below 1,000 to 100,000 and more inhabitants
-_SIZE_CLASSES = {"09": (143, 594, 743, 347, 153, 59, 9, 8), "06": (1, 8, 113, 134, 106, 47, 7, 5)}
+_SIZE_CLASSES = {
+    "09": (143, 594, 743, 347, 153, 59, 9, 8),
+    "06": (1, 8, 113, 134, 106, 47, 7, 5),
+    "05": (0, 0, 4, 47, 131, 137, 47, 30),
+}
 _MEMBER_CLASSES = (120, 500, 330, 32, 0, 0, 0, 0)  # of the 982 members of Verwaltungsgemeinschaften (synthetic split)
 _VERBAND_SIZES = {2: 122, 3: 96, 4: 54, 5: 18, 6: 12, 7: 3, 8: 3, 9: 3}
 #: municipalities per Textkennzeichen
-_KINDS = {"09": {"63": 264, "60": 386}, "06": {"63": 185}}
-_LAND = {"09": ("Bayern", "München"), "06": ("Hessen", "Wiesbaden")}
+_KINDS = {"09": {"63": 264, "60": 386}, "06": {"63": 185}, "05": {"63": 250}}
+_LAND = {"09": ("Bayern", "München"), "06": ("Hessen", "Wiesbaden"), "05": ("Nordrhein-Westfalen", "Düsseldorf")}
 _REGIERUNGSBEZIRKE = {
+    "051": ("Reg.-Bez. Düsseldorf", "Düsseldorf"),
+    "053": ("Reg.-Bez. Köln", "Köln"),
+    "055": ("Reg.-Bez. Münster", "Münster"),
+    "057": ("Reg.-Bez. Detmold", "Detmold"),
+    "059": ("Reg.-Bez. Arnsberg", "Arnsberg"),
     "064": ("Reg.-Bez. Darmstadt", "Darmstadt"),
     "065": ("Reg.-Bez. Gießen", "Gießen"),
     "066": ("Reg.-Bez. Kassel", "Kassel"),
@@ -289,7 +298,11 @@ def gv100ad(regions: pl.DataFrame) -> str:
                 col("kreis_code"),
                 col("kreis_name"),
                 col("kreis_name"),
-                pl.when("is_city").then(pl.lit("41")).otherwise(pl.lit("44")),
+                pl.when("is_city")
+                .then(pl.lit("41"))
+                .when(col("kreis_code").str.starts_with("05"))
+                .then(pl.lit("43"))
+                .otherwise(pl.lit("44")),
             ),
             records(
                 verband,

@@ -21,7 +21,7 @@ import polars as pl
 import xlsxwriter
 import yaml
 
-from ingest.sample import directory
+from ingest.sample import directory, nrw
 from ingest.sample.parameters import Parameters
 from ingest.sample.world import BASELINE, World, canonical, make_world
 
@@ -39,10 +39,12 @@ _FILES = {
     ("06", "nutzung"): "06/nutzung-*.csv",
     ("06", "fallzahlen"): "06/fallzahlen.xlsx",
     ("06", "kosten"): "06/kosten-*.csv",
+    ("05", "umsetzungsstand"): nrw.FILE,
+    ("05", "nutzung"): "05/zsk-*.csv",
     ("00", "gemeindeverzeichnis"): "00/GV100AD.zip",
     ("00", "datahub"): "00/open-pvog.csv",
 }
-_LAND_FILE = {"09": "bayern.yaml", "06": "hessen.yaml", "00": "deutschland.yaml"}
+_LAND_FILE = {"09": "bayern.yaml", "06": "hessen.yaml", "05": "nordrhein-westfalen.yaml", "00": "deutschland.yaml"}
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,13 @@ def write_sample(out: Path, parameters: Parameters | None = None) -> World:
                     "rows_retracted": int(sound["_is_retracted"].sum()),
                 }
             )
+    if "05" in world.parameters.laender:
+        document, faulty_readings, readings = nrw.harvest(world)
+        (out / "deliveries" / nrw.FILE).write_bytes(document)
+        key = {"land_code": "05", "source": "umsetzungsstand", "file": nrw.FILE}
+        dirty += [key | {"rule": rule, "raw": json.dumps(raw, ensure_ascii=False)} for raw, rule in faulty_readings]
+        zero = {"rows_superseded": 0, "rows_retracted": 0}
+        counts.append(key | {"rows_delivered": readings, "rows_quarantined": len(faulty_readings), **zero})
     gv100ad = out / "deliveries" / _FILES["00", "gemeindeverzeichnis"]
     gv100ad.write_bytes(directory.gv100ad_zip(world.municipalities))
     places = world.municipalities.height
@@ -130,6 +139,7 @@ _SERVICE_WORDS = {
         "unterhaltsvorschuss": "Unterhaltsvorschuss",
         "anlagengenehmigung": "Anlagengenehmigung BImSchG",
     },
+    "05": {"ummeldung": "Elektronische Wohnsitzanmeldung", "fuehrerschein": "Führerschein Erstantrag"},
 }
 _PHASE_WORDS = {
     "09": {
@@ -657,6 +667,46 @@ def _hesse(world: World) -> list[Delivery]:
     return [connections, usage, cases, costs]
 
 
+# -- North Rhine-Westphalia -------------------------------------------------------------------------------------------------
+
+
+def _nrw(world: World) -> list[Delivery]:
+    """Its statistics, a file a month; its connections are a harvest (``ingest.sample.nrw``)."""
+    return [
+        Delivery(
+            "05",
+            "nutzung",
+            world.usage_versions.filter(pl.col("land_code") == "05")
+            .sort("_reported_on", "period", "service_id", "authority_id")
+            .select(
+                pl.col("region_key").alias("Regionalschlüssel"),
+                _word("service_id", _SERVICE_WORDS["05"]).alias("Onlinedienst"),
+                pl.col("period").dt.strftime("%Y-%m").alias("Monat"),
+                pl.col("submitted").alias("Transaktionen"),
+                "_reported_on",
+                "_u",
+                "_is_superseded",
+                _is_retracted=pl.lit(False),
+            ),
+            {
+                "malformed": lambda r, n: [_put(r, Transaktionen="12x4")],
+                "missing": lambda r, n: [_put(r, Onlinedienst=None)],
+                "unknown_value": lambda r, n: [_put(r, Onlinedienst="Hundesteuer")],
+                "wrong_land": lambda r, n: [_put(r, Regionalschlüssel="09162000")],
+                "unknown_key": lambda r, n: [_put(r, Regionalschlüssel="05999999")],
+                "out_of_range": lambda r, n: [_put(r, Transaktionen="-4")],
+                "future_date": lambda r, n: [_put(r, Monat="2099-12")],
+                "duplicate": lambda r, n: [r],
+                "conflict": lambda r, n: _twins(
+                    _put(r, Monat=f"{_earlier(n):%Y-%m}"), "Transaktionen", str(11 + n % 300), str(411 + n % 300)
+                ),
+            },
+            pl.col("_u") < 1,
+            monthly_files=True,
+        )
+    ]
+
+
 # -- the federal catalogue --------------------------------------------------------------------------------------------------
 
 _SERVICE_TITLES = {
@@ -671,7 +721,7 @@ _OZG_ID = {"aufenthalt": 10255}  # the only verified number among the listed ser
 
 def _catalogue(world: World) -> Delivery:
     """The entries, and some that were left behind when their service moved: the catalogue keeps them as inactive."""
-    land = {"09": "Bayern", "06": "Hessen"}
+    land = {"09": "Bayern", "06": "Hessen", "05": "Nordrhein-Westfalen"}
     drawn = world.listings.with_columns(_u=pl.Series(world.parameters.rng("catalogue").random(world.listings.height)))
     moved = pl.col("_u") > 0.98
     inactive = drawn.filter(moved).with_columns(
@@ -718,7 +768,7 @@ def _catalogue(world: World) -> Delivery:
 
 
 def _deliveries(world: World) -> list[Delivery]:
-    laender = {"09": _bavaria, "06": _hesse}
+    laender = {"09": _bavaria, "06": _hesse, "05": _nrw}
     return [d for land in world.parameters.laender for d in laender[land](world)] + [_catalogue(world)]
 
 
@@ -732,7 +782,7 @@ def _encode(delivery: Delivery, suffix: str, sound: pl.DataFrame, bad: list[Row]
             [frame.cast(pl.String), pl.DataFrame([_as_text(r) for r in bad], schema=dict.fromkeys(frame.columns, pl.String))]
         )
         is_hessian = delivery.land_code == "06"
-        return text.write_csv(separator=";" if is_hessian else ",").encode("cp1252" if is_hessian else "utf-8")
+        return text.write_csv(separator="," if delivery.land_code == "00" else ";").encode("cp1252" if is_hessian else "utf-8")
     return _workbook(delivery.source, frame, bad, parameters)
 
 
@@ -767,6 +817,8 @@ def _write_land_files(out: Path, parameters: Parameters) -> None:
         document["is_synthetic"] = True
         if land in BASELINE:
             document["programme"]["baseline"] = BASELINE[land]
+        # the catalogues that are asked question by question, and the files of others, have no file in the sample
+        document["sources"] = [source for source in document["sources"] if (land, source["name"]) in _FILES]
         for source in document["sources"]:
             source["location"] = f"../deliveries/{_FILES[land, source['name']]}"
             for name in ("auth", "pages", "since"):

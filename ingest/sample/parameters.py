@@ -19,8 +19,10 @@ Share = Annotated[float, Field(ge=0, le=0.5)]
 
 
 def _known_laender(laender: tuple[str, ...]) -> tuple[str, ...]:
-    if not laender or set(laender) - {"06", "09"} or len(set(laender)) < len(laender):
-        raise ValueError("the sample knows the Länder 09 (Bayern) and 06 (Hessen): name one or both, each once")
+    if not laender or set(laender) - {"05", "06", "09"} or len(set(laender)) < len(laender):
+        raise ValueError(
+            "the sample knows the Länder 09 (Bayern), 06 (Hessen) and 05 (Nordrhein-Westfalen): name one or more, each once"
+        )
     return tuple(sorted(laender, reverse=True))
 
 

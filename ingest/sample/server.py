@@ -31,6 +31,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import xlsxwriter
 
+from ingest.landfile import OFF
+from ingest.sample import federal, nrw
+
 CLIENT_ID, CLIENT_SECRET = "sample-client", "sample-secret"
 USER, PASSWORD = "sample-user", "sample-password"
 
@@ -40,13 +43,15 @@ _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 @dataclass(frozen=True)
 class Answer:
-    """What goes back. ``promised``: the Content-Length, where it is not that of ``body``; ``pause``: seconds between pieces."""
+    """What goes back. ``promised``: the Content-Length, where it is not that of ``body``; ``pause``: seconds between pieces;
+    ``is_endless``: the body is sent again and again until the other side hangs up."""
 
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     promised: int | None = None
     pause: float = 0
+    is_endless: bool = False
 
 
 #: A fault changes an answer, or makes one up; it is given the request's path with its query.
@@ -58,19 +63,35 @@ def _html(path: str, answer: Answer) -> Answer:
     return Answer(200, page, {"Content-Type": "text/html; charset=utf-8"})
 
 
-#: Faults by name, for ``SampleServer.faults``.
+_TOTAL = re.compile(rb'"(totalElements|hydra:totalItems|totalItems|totalCount|totalHits)":\s*(\d+)')
+
+#: Faults by name, for ``SampleServer.faults``. ``wrong_total`` knows the totals of all portals, at the top or nested.
 FAULTS: dict[str, Fault] = {
     "429": lambda path, answer: Answer(429, b'{"title":"Too Many Requests"}', {"Retry-After": "1", "Content-Type": _JSON}),
+    "429_reset": lambda path, answer: Answer(
+        429,
+        b'{"title":"Too Many Requests"}',
+        {"RateLimit-Limit": "60", "RateLimit-Remaining": "0", "RateLimit-Reset": "1", "Content-Type": _JSON},
+    ),
     "503": lambda path, answer: Answer(503, b"", {"Retry-After": "1"}),
     "500": lambda path, answer: Answer(500, b"Internal Server Error", {"Content-Type": "text/plain"}),
     "html": _html,
     "truncated": lambda path, answer: replace(answer, body=answer.body[: len(answer.body) // 2], promised=len(answer.body)),
     "cut": lambda path, answer: replace(answer, body=answer.body[: len(answer.body) // 2]),  # short, and says so
     "slow": lambda path, answer: replace(answer, pause=1.0),
+    "endless": lambda path, answer: replace(answer, is_endless=True),
+    "oversized": lambda path, answer: replace(answer, body=answer.body.ljust(8 * 1024**2), promised=8 * 1024**2),
+    "redirect": lambda path, answer: Answer(302, b"", {"Location": "https://elsewhere.example/login"}),
     "wrong_total": lambda path, answer: replace(
-        answer, body=re.sub(rb'"totalElements":(\d+)', lambda m: b'"totalElements":%d' % (int(m[1]) + 7), answer.body)
+        answer, body=_TOTAL.sub(lambda m: b'"%b":%d' % (m[1], int(m[2]) + 7), answer.body)
     ),
 }
+
+
+def repeating() -> Fault:
+    """A fault for one fetch: whatever is asked of a path, also with other parameters, its first answer comes again."""
+    first: dict[str, Answer] = {}
+    return lambda path, answer: first.setdefault(urlsplit(path).path, answer)
 
 
 def for_requests(count: int, fault: str | Fault) -> Fault:
@@ -99,7 +120,8 @@ class _Http(ThreadingHTTPServer):
 class SampleServer:
     """A running server.
 
-    ``environ``: what the packaged Land files need.
+    ``environ``: what the packaged Land files need; ``questioned``: what the catalogues need besides that answer question by question.
+    ``federal``: those catalogues.
     ``faults``: path prefix -> a name of ``FAULTS`` or a function; the first prefix that matches counts.
     ``requests``: (method, path with query, status) of all requests so far.
     ``export_limit``: rows above which the catalogue's export answers 413.
@@ -114,6 +136,7 @@ class SampleServer:
         self.export_limit = 2_000
         self.token_seconds = 300.0
         self.nested_totals = {"/bayern": False, "/datahub": True}
+        self.federal = federal.Federal(self._listed)
         self._tokens: dict[str, float] = {}
         self._cache: dict[Path, tuple[tuple[int, int], Any]] = {}
         self._lock = threading.Lock()
@@ -131,6 +154,17 @@ class SampleServer:
             "ROLLIN_HE_DELIVERIES": str(deliveries / "06"),
             "ROLLIN_GV100AD_LOCATION": f"{self.base_url}/destatis/GV100AD.zip",
             "ROLLIN_DATAHUB_URL": f"{self.base_url}/datahub/api",
+            "ROLLIN_TERRITORY_CHANGES": OFF,  # the only change of the sample's territory is stated in the federal Land file
+            **self._nrw_environ(),
+            # one question per authority and key: served (`questioned`), but not asked in an ordinary night of the sample
+            "ROLLIN_SUCHDIENST_URL": OFF,
+            "ROLLIN_FIT_CONNECT_URL": OFF,
+            "ROLLIN_SDG_DELIVERIES": OFF,
+        }
+        self.questioned = {
+            "ROLLIN_SUCHDIENST_URL": f"{self.base_url}{federal.SUCHDIENST}",
+            "ROLLIN_FIT_CONNECT_URL": f"{self.base_url}{federal.FIT_CONNECT}",
+            "ROLLIN_FIT_CONNECT_KEY": "",
         }
 
     def stop(self) -> None:
@@ -161,7 +195,7 @@ class SampleServer:
         if given.status == 200 and method == "GET":
             tag = f'"{hashlib.sha256(given.body).hexdigest()[:32]}"'
             known = {t.strip().removeprefix("W/") for t in headers.get("If-None-Match", "").split(",")}
-            if given.promised is None and (tag in known or "*" in known):
+            if given.promised is None and not given.is_endless and (tag in known or "*" in known):
                 given = Answer(304, b"", {"ETag": tag})
             else:
                 given = replace(given, headers={**given.headers, "ETag": tag})
@@ -185,10 +219,15 @@ class SampleServer:
             return _file(self.deliveries / "06" / match[1], _XLSX)
         if path == "/destatis/GV100AD.zip":
             return _file(self.deliveries / "00" / "GV100AD.zip", "application/zip")
+        if path.startswith("/api/"):
+            return self._nrw(path, query, headers)
         if path == "/datahub/api/public/v1/dash/open-ars":
             return self._areas()
         if match := re.fullmatch(r"/datahub/api/public/v1/dash/open-pvog/(\d{12})(/export)?", path):
             return self._export(match[1], query, headers) if match[2] else self._catalogue(match[1], query)
+        if (found := self.federal.answer(path, query)) is not None:
+            status, document, more = found
+            return Answer(status, json.dumps(document, ensure_ascii=False).encode(), {"Content-Type": _JSON, **more})
         return _problem(404, "no such address")
 
     def _token(self, method: str, headers: Mapping[str, str], body: bytes) -> Answer:
@@ -240,6 +279,24 @@ class SampleServer:
             # a row without its instant cannot be told to be older
             chosen = [row for reported, row in rows if reported is None or reported >= moment]
         return self._page("/bayern", chosen, query)
+
+    def _nrw_environ(self) -> dict[str, str]:
+        """A world without North Rhine-Westphalia must not ask the real portal, whose address is public."""
+        if (self.deliveries / nrw.FILE).is_file():
+            return {"ROLLIN_NW_OZG_URL": f"{self.base_url}/api", "ROLLIN_NW_ZSK": str(self.deliveries / "05")}
+        return {"ROLLIN_NW_OZG_URL": OFF, "ROLLIN_NW_ZSK": OFF}
+
+    def _nrw(self, path: str, query: dict[str, str], headers: Mapping[str, str]) -> Answer:
+        if "application/ld+json" not in headers.get("Accept", ""):
+            return _problem(406, "only application/ld+json is acceptable")
+        try:
+            given = nrw.answer(self._cached(self.deliveries / nrw.FILE, json.loads), path, query)
+        except ValueError:
+            return _problem(400, "page and itemsPerPage are numbers")
+        if given is None:
+            return _problem(404, "Not Found")
+        content = json.dumps(given, ensure_ascii=False, separators=(",", ":")).encode()
+        return Answer(200, content, {"Content-Type": "application/ld+json; charset=utf-8"})
 
     def _page(self, prefix: str, rows: list[bytes], query: dict[str, str]) -> Answer:
         """A 0-based Spring page, with its totals at the top or under "page"."""
@@ -379,7 +436,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(min(int(length), 100_000)) if length.isdigit() else b""
         answer = self.sample.answer(self.command, self.path, {k.title(): v for k, v in self.headers.items()}, body)
         content, headers = answer.body, dict(answer.headers)
-        is_whole = answer.promised is None and not answer.pause
+        is_whole = answer.promised is None and not answer.pause and not answer.is_endless
         if is_whole and headers.get("Content-Type") == _JSON and "gzip" in self.headers.get("Accept-Encoding", ""):
             content, headers["Content-Encoding"] = gzip.compress(content, 1, mtime=0), "gzip"
         try:
@@ -387,9 +444,13 @@ class _Handler(BaseHTTPRequestHandler):
             for name, value in headers.items():
                 self.send_header(name, value)
             self.send_header("Rollin-Synthetic", "true")
-            if answer.status != 304:
+            if answer.is_endless:
+                self.send_header("Connection", "close")
+            elif answer.status != 304:
                 self.send_header("Content-Length", str(len(content) if answer.promised is None else answer.promised))
             self.end_headers()
+            while answer.is_endless:
+                self.wfile.write(content or b" ")
             if answer.pause:
                 step = max(1, len(content) // 20)
                 for start in range(0, len(content), step):

@@ -26,7 +26,9 @@ from ingest.tables import AUTHORITY_KIND, TABLES, Delivered
 
 OPEN_START = date(1900, 1, 1)
 HANAU_ON = date(2026, 1, 1)
-SHORT = {"09": "BY", "06": "HE"}
+SHORT = {"09": "BY", "06": "HE", "05": "NW"}
+#: Delivers the dates of projects instead of single connections, no costs and no case volumes.
+BY_PROJECT = "05"
 
 _GROSSE_KREISSTAEDTE = [
     "09172114",
@@ -79,25 +81,29 @@ COMPETENCE: dict[str, dict[str, tuple[str, list[str], list[str]]]] = {
         "unterhaltsvorschuss": ("kreis", _SONDERSTATUS, []),
         "anlagengenehmigung": ("regierungsbezirk", [], []),
     },
+    "05": {"ummeldung": ("gemeinde", [], []), "fuehrerschein": ("kreis", [], [])},
 }
 
 #: Operational before the programme began (synthetic but for Bavaria's 70 residence registrations).
 BASELINE = {
     "09": {"ummeldung": 70, "fuehrerschein": 18, "bauantrag": 40, "aufenthalt": 12, "waffen": 9},
     "06": {"ummeldung": 24, "fuehrerschein": 5, "aufenthalt": 7, "unterhaltsvorschuss": 8, "anlagengenehmigung": 1},
+    "05": {"ummeldung": 40, "fuehrerschein": 6},
 }
 #: Six pilot municipalities per Land (an invented choice): each connects the services for which it has an authority of its own.
+#: In North Rhine-Westphalia a project is piloted as a whole.
 PILOTS = {
     "09": ["09461000", "09761000", "09672114", "09775135", "09171112", "09377158"],
     "06": ["06415000", "06611000", "06534014", "06631009", "06437016", "06635001"],
+    "05": [],
 }
 CONTRACTOR = {"09": "Musterrollout Süd GmbH (synthetisch)", "06": "Beispielwerk Digital AG (synthetisch)"}
-_TEAMS = {"09": 4, "06": 3}
+_TEAMS = {"09": 4, "06": 3, "05": 1}
 _PILOT_START = date(2026, 2, 2)
-_WAVE_START, _WAVE_DAYS = date(2026, 3, 2), 20
+_WAVE_START, _WAVE_DAYS = {"09": date(2026, 3, 2), "06": date(2026, 3, 2), "05": date(2026, 7, 6)}, 20
 _WAVE_WEIGHTS = np.array(
     [4, 5, 6, 7, 8, 8, 8, 8, 8, 8, 8, 8, 7, 7], dtype=float
-)  # waves 1 to 14: the last begins in November 2026
+)  # waves 1 to 14: where they begin in March, the last begins in November 2026
 _EXPERIENCE = 50  # N at which a connection of 10,000 inhabitants and mean difficulty takes _PERSON_DAYS and costs _COST_EUR
 _PERSON_DAYS, _COST_EUR = 18.0, 14_000.0
 
@@ -116,8 +122,8 @@ NO_CASE_VOLUMES = ("06", "anlagengenehmigung")
 _SEASON = np.array([0.95, 0.9, 1.0, 1.05, 1.05, 1.0, 1.05, 1.1, 1.15, 1.05, 0.9, 0.8])
 _WEEKDAY_ONLINE = np.array([1.2, 1.15, 1.1, 1.05, 0.95, 0.75, 0.8])
 _WEEKDAY_OFFICE = np.array([1.5, 1.5, 1.3, 1.6, 1.1, 0.0, 0.0])
-_USAGE_SINCE = {"09": date(2025, 7, 1), "06": date(2026, 1, 1)}
-_GRAIN = {"09": "month", "06": "day"}
+_USAGE_SINCE = {"09": date(2025, 7, 1), "06": date(2026, 1, 1), "05": date(2026, 1, 1)}
+_GRAIN = {"09": "month", "06": "day", "05": "month"}
 ACCOUNTS = ("bundid", "unternehmenskonto", "other", "none")
 _ACCOUNT_SHARE = (0.55, 0.05, 0.15, 0.25)
 
@@ -336,7 +342,7 @@ def _lives(parameters: Parameters, land: str, units: pl.DataFrame) -> pl.DataFra
     wave = np.minimum(planned_wave + ((rng.random(n) < 0.08) & (planned_wave > 0)), _WAVE_WEIGHTS.size)
 
     def wave_start(number: np.ndarray) -> np.ndarray:
-        return np.where(number == 0, _number(_PILOT_START), _number(_WAVE_START) + _WAVE_DAYS * (number - 1))
+        return np.where(number == 0, _number(_PILOT_START), _number(_WAVE_START[land]) + _WAVE_DAYS * (number - 1))
 
     within = rng.integers(0, 15, n)
     planned_start = wave_start(planned_wave) + within
@@ -360,7 +366,7 @@ def _lives(parameters: Parameters, land: str, units: pl.DataFrame) -> pl.DataFra
     withdrawn = np.where(for_good & (suspended < _NEVER), suspended + rng.integers(30, 91, n), _NEVER)
 
     team = rng.integers(1, _TEAMS[land] + 1, n)
-    return units.with_columns(
+    lives = units.with_columns(
         kind=pl.col("authority_id").str.split("/").list.first(),
         is_baseline=pl.Series(is_baseline),
         is_pilot=pl.Series(is_pilot),
@@ -386,12 +392,22 @@ def _lives(parameters: Parameters, land: str, units: pl.DataFrame) -> pl.DataFra
         listed_lot=pl.Series(rng.random(n)),
         listed_lag=pl.Series(rng.integers(3, 41, n)),
     ).with_columns(
-        # the key that the Land delivers: Bavaria an ARS padded with zeros, Hesse the key of the level
-        region_key=pl.when(pl.lit(land) == "06")
+        # the key that the Land delivers: Bavaria an ARS padded with zeros, the others the key of the level
+        region_key=pl.when(pl.lit(land) != "09")
         .then("key")
         .when(pl.col("is_single") | (pl.col("key").str.len_chars() == 8))
         .then("only_ars")
         .otherwise(pl.col("key").str.pad_end(12, "0")),
+    )
+    return _of_projects(lives) if land == BY_PROJECT else lives
+
+
+def _of_projects(lives: pl.DataFrame) -> pl.DataFrame:
+    """Lives where only projects have dates: every connection of a service and wave has those of its earliest one, for good."""
+    shared = ("planned_start", "planned", "started", "onboarding", "accepted")
+    return lives.with_columns(
+        *[pl.col(name).min().over("service_id", "wave") for name in shared],
+        *[pl.lit(_NEVER, pl.Int64).alias(name) for name in ("contracted", "recorded", "suspended", "resumed", "withdrawn")],
     )
 
 
@@ -431,7 +447,7 @@ def _effort(parameters: Parameters, plan: pl.DataFrame) -> pl.DataFrame:
         person_days_municipal=pl.Series(np.round(np.maximum(0.4 * days, 0.25), 2)),
         variable_cents=pl.Series(np.round(cost * 100).astype(np.int64)),
         team=pl.when(rolled).then(pl.concat_str(pl.lit("Team "), short, pl.lit("-"), "team_number")),
-        contractor=pl.when(rolled).then(pl.col("land_code").replace_strict(CONTRACTOR, return_dtype=pl.String)),
+        contractor=pl.when(rolled).then(pl.col("land_code").replace_strict(CONTRACTOR, default=None, return_dtype=pl.String)),
         call_off=pl.when(rolled).then(
             pl.concat_str(
                 pl.lit("AB-"), short, pl.lit("-"), padded, pl.lit("-"), pl.col("service_id").str.slice(0, 3).str.to_uppercase()
@@ -461,6 +477,8 @@ def _events(parameters: Parameters, plan: pl.DataFrame) -> pl.DataFrame:
                 rng = parameters.rng("events", land, phase, number)
                 day = of["day"].to_numpy()
                 lag = -rng.integers(0, 26, of.height) if phase == "planned" else rng.integers(0, 5, of.height)
+                if land == BY_PROJECT:  # a date is told from its day on
+                    lag = np.zeros(of.height, dtype=np.int64)
                 # what lies before the programme was handed in once, when the portals opened
                 opened = np.where(of["is_baseline"].to_numpy(), _number(PROGRAMME_START) - 2, _number(PROGRAMME_START))
                 reported = np.maximum(day + lag, opened)
@@ -478,7 +496,7 @@ def _events(parameters: Parameters, plan: pl.DataFrame) -> pl.DataFrame:
         planned_start_on=_days("planned_start_on", pl.concat(frames)["planned_start"].to_numpy())
     )
     early = pl.col("phase") == "planned"
-    rolled = ~pl.col("is_baseline")
+    rolled = ~pl.col("is_baseline") & (pl.col("land_code") != BY_PROJECT)
     accepted = rolled & (pl.col("phase") == "operational") & (pl.col("_number") < 10)
     code = pl.col("index").cast(pl.String).str.zfill(5)
     return (
@@ -560,7 +578,8 @@ def _usage(parameters: Parameters, land: str, plan: pl.DataFrame) -> tuple[pl.Da
             totals = {c: count.sum(axis=0)[is_live] for c, count in counts.items()}
             versions.append(_reported_month(parameters, land, month, keys.filter(pl.Series(is_live)), totals))
             testing = (onboarding < day[-1]) & (onboarding < _NEVER) & (accepted > day[-1])
-            versions.append(_test_month(parameters, land, month, keys.filter(pl.Series(testing))))
+            if land != BY_PROJECT:  # its statistics count real transactions only
+                versions.append(_test_month(parameters, land, month, keys.filter(pl.Series(testing))))
     known = pl.concat([v.select(_USAGE_COLUMNS) for v in versions]).filter(pl.col("_reported_on") <= parameters.end)
     known = known.with_columns(_is_superseded=(pl.col("_corrected_on") <= parameters.end).fill_null(False))
     return (
@@ -695,11 +714,17 @@ def _test_days(
 def _reported_month(
     parameters: Parameters, land: str, month: date, keys: pl.DataFrame, totals: dict[str, np.ndarray]
 ) -> pl.DataFrame:
-    """Bavaria: a row per month, channel and (online) account, reported on the fifth of the following month or later."""
+    """A row per month, channel and (online) account, reported on the fifth of the following month or later.
+
+    North Rhine-Westphalia reports online transactions alone: no account, nothing begun or completed, no other channel.
+    """
     rng = parameters.rng("report", land, month)
+    is_plain = land == BY_PROJECT
     split = rng.multinomial(totals["online"], _ACCOUNT_SHARE)
     parts: list[tuple[str, str | None, np.ndarray]] = [("online", name, split[:, i]) for i, name in enumerate(ACCOUNTS)]
     parts += [(channel, None, totals[channel]) for channel in ("assisted", "counter", "post")]
+    if is_plain:
+        parts = [("online", None, totals["online"])]
     u = rng.random(keys.height)
     is_missing = u < parameters.missing_share
     is_late = ~is_missing & (u < parameters.missing_share + parameters.late_share)
@@ -724,7 +749,9 @@ def _reported_month(
             _first=pl.Series(np.where(is_late, 30, 0)),
             _missing=pl.Series(is_missing),
         ).filter(~pl.col("_missing"))
-        is_corrected = pl.Series((is_wrong & (account == "bundid"))[~is_missing])
+        if is_plain:
+            rows = rows.with_columns(started=pl.lit(None, pl.Int64), completed=pl.lit(None, pl.Int64))
+        is_corrected = pl.Series((is_wrong & (is_plain or account == "bundid"))[~is_missing])
         frames.append(
             _in_versions(
                 rows,
@@ -761,6 +788,7 @@ def _case_volumes(parameters: Parameters, plan: pl.DataFrame) -> pl.DataFrame:
     One service of one Land has none, nor has Hanau: its cases of those years belong to an authority that is no more.
     """
     is_unknown = (pl.col("land_code") == NO_CASE_VOLUMES[0]) & (pl.col("service_id") == NO_CASE_VOLUMES[1])
+    is_unknown = is_unknown | (pl.col("land_code") == BY_PROJECT)
     known = plan.filter(~is_unknown & ~pl.col("key").str.starts_with("06415"))
     counts = {land: known.filter(pl.col("land_code") == land).height for land in parameters.laender}
     return pl.concat(
@@ -790,8 +818,10 @@ def _costs(parameters: Parameters, plan: pl.DataFrame) -> pl.DataFrame:
     Direct invoices of a connection add up to its variable cost exactly; training per wave and travel per call-off come on top
     (about a twentieth). Erroneous second invoices are credited in full.
     """
-    frames = [_ledger(parameters, land, plan.filter(pl.col("land_code") == land)) for land in parameters.laender]
-    ledger = pl.concat(frames).filter(pl.col("booked_on") <= parameters.end)
+    frames = [
+        _ledger(parameters, land, plan.filter(pl.col("land_code") == land)) for land in parameters.laender if land != BY_PROJECT
+    ]
+    ledger = pl.concat([*frames, pl.DataFrame(schema={**_LEDGER, **_CORRECTIONS})]).filter(pl.col("booked_on") <= parameters.end)
     versions = pl.concat(
         [
             ledger.with_columns(
@@ -839,6 +869,7 @@ _LEDGER = {
     "price_mechanism": pl.String,
     "deflator_class": pl.String,
 }
+_CORRECTIONS = {"_u": pl.Float64, "_first_cents": pl.Int64, "_corrected_on": pl.Date}
 
 
 def _ledger(parameters: Parameters, land: str, plan: pl.DataFrame) -> pl.DataFrame:
