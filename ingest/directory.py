@@ -1,8 +1,8 @@
 """Territory and competence through time: which municipalities there are, and which authority is competent for whom, on every day.
 
-Belongs here: applying territory changes to a directory edition, deriving authorities and competences by a Land file's rules, and the
-table in which a delivered key is looked up. Does not: reading the directory (``ingest.portals``), cleaning its rows
-(``ingest.clean``), counting what is competent (``dbt_project``).
+Belongs here: applying territory changes to a directory edition, following keys and authorities to those of another day, deriving
+authorities and competences by a Land file's rules, and the table in which a delivered key is looked up. Does not: reading the
+directory (``ingest.portals``), cleaning its rows (``ingest.clean``), counting what is competent (``dbt_project``).
 
 An edition describes one day, its Gebietsstand. Later changes are applied forward, earlier ones backward, so that every municipality has
 half-open periods from ``OPEN_START`` on. Inhabitants and area are the edition's throughout: what a change moved is taken from the one
@@ -32,6 +32,7 @@ _OPEN_END = date(9999, 12, 31)
 GEMEINDEFREI = ("gemeindefrei_bewohnt", "gemeindefrei_unbewohnt")
 
 _MOVES = ("dissolution", "key_change")
+_RENAME = "name_change"
 _LANDRATSAMT = ("08", "09", "14", "16")  # Länder whose Landkreise act through a Landratsamt
 _LEVEL_COLUMN = {
     "gemeinde": "ags",
@@ -47,11 +48,13 @@ class Territory:
     """Every municipality of Germany in every period: ``regions`` in the canonical schema, one row per AGS and period.
 
     ``moves``: old_ags, new_ags, on – which key became which, for following a key to the one that is valid on a day.
+    ``links``: old_ags, new_ags, on, population, area_km2 – what every such change took where, what stayed included.
     ``findings``: changes that do not fit the directory, one English sentence each.
     """
 
     regions: pl.DataFrame
     moves: pl.DataFrame
+    links: pl.DataFrame
     findings: list[str] = field(default_factory=list)
 
 
@@ -81,6 +84,7 @@ class Reference:
     competences: pl.DataFrame
     regions: pl.DataFrame
     moves: pl.DataFrame
+    links: pl.DataFrame
     fingerprint: str
     findings: list[str] = field(default_factory=list)
 
@@ -129,15 +133,17 @@ def build_territory(directory: pl.DataFrame, changes: pl.DataFrame | None = None
         ]
     )
     renamed = [move for move in moves if move["old_ags"] != move["new_ags"]]
+    keys = {"old_ags": pl.String, "new_ags": pl.String, "on": pl.Date}
     return Territory(
         regions=regions.sort("ags", "valid_from"),
-        moves=pl.DataFrame(renamed, schema={"old_ags": pl.String, "new_ags": pl.String, "on": pl.Date}),
+        moves=pl.DataFrame(renamed, schema=keys),
+        links=pl.DataFrame(history.links, schema=keys | {"population": pl.Int64, "area_km2": pl.Float64}, orient="row"),
         findings=history.findings,
     )
 
 
 def _moves(changes: pl.DataFrame | None, stated: Sequence[Change]) -> list[dict[str, Any]]:
-    """The changes that end or begin a key or change an ARS, each once, official ones first."""
+    """The changes that end or begin a key, change an ARS or a name, each once, official ones first."""
     columns = ["old_ags", "new_ags", "old_ars", "new_ars", "old_name", "new_name", "kind", "on", "population", "area_m2"]
     frames = []
     if changes is not None and changes.height:
@@ -157,12 +163,13 @@ def _moves(changes: pl.DataFrame | None, stated: Sequence[Change]) -> list[dict[
             schema=empty,
         )
     )
+    is_same_key = pl.col("old_ags") == pl.col("new_ags")
     moves = (
         pl.concat(frames)
         .unique(["old_ags", "new_ags", "kind", "on"], keep="first", maintain_order=True)
         .filter(
-            pl.col("kind").is_in(_MOVES)
-            & ((pl.col("old_ags") != pl.col("new_ags")) | (pl.col("old_ars") != pl.col("new_ars")).fill_null(False))
+            pl.col("kind").is_in(_MOVES) & (~is_same_key | (pl.col("old_ars") != pl.col("new_ars")).fill_null(False))
+            | (pl.col("kind") == _RENAME) & is_same_key & (pl.col("old_name") != pl.col("new_name")).fill_null(False)
         )
         .sort("on", "old_ags", "new_ags", "kind")
     )
@@ -180,6 +187,8 @@ def _edition_day(directory: pl.DataFrame, moves: list[dict[str, Any]]) -> date:
     shown: dict[date, int] = defaultdict(int)
     for move in moves:
         old, new = move["old_ags"], move["new_ags"]
+        if move["kind"] == _RENAME:
+            continue
         if old == new:
             shown[move["on"]] += (ars.get(new) == move["new_ars"]) - (ars.get(old) == move["old_ars"])
         else:
@@ -199,6 +208,7 @@ class _History:
 
     def __init__(self, directory: pl.DataFrame, edition: dict[str, dict[str, Any]]):
         self.findings: list[str] = []
+        self.links: list[tuple[str, str, date, int, float]] = []
         self.periods: list[dict[str, Any]] = []
         self.edition = {ags: row | {"valid_from": OPEN_START, "valid_to": None} for ags, row in edition.items()}
         self.alive = {ags: dict(row) for ags, row in self.edition.items()}
@@ -231,9 +241,12 @@ class _History:
         before: dict[str, Any] | None = dict(after) | {"valid_to": day}
         arrivals = []
         for move in moves:
-            if move["old_ags"] == ags:  # an ARS change: the municipality joined or left a Verband
+            if move["kind"] == _RENAME:
                 assert before is not None
-                before |= self._place(ags, move["old_ars"], after["name"])
+                before |= _named(before, move["old_name"])
+            elif move["old_ags"] == ags:  # an ARS change: the municipality joined or left a Verband
+                assert before is not None
+                before |= self._place(ags, move["old_ars"], before["name"])
             elif move["old_ags"] in self.alive and move["old_ags"] not in born:
                 self.findings.append(f"The territory change of {day} ends {move['old_ags']}, which lives on: it is left out.")
             else:
@@ -248,7 +261,7 @@ class _History:
             for move, population, area in zip(arrivals, inhabitants, areas, strict=True):
                 old = self.alive.get(move["old_ags"])
                 if old is None:
-                    name = re.sub(r", (St|M)$", "", move["old_name"] or after["name"])
+                    name = _directory_name(move["old_name"] or after["name"])
                     old = after | self._place(move["old_ags"], move["old_ars"], name)
                     old |= {"valid_from": OPEN_START, "valid_to": day, "name": name, "population": 0, "area_km2": 0.0}
                     old["kind"] = _kind(old, move, after, population)
@@ -256,11 +269,14 @@ class _History:
                     born.add(move["old_ags"])
                 old["population"] += population
                 old["area_km2"] += area / 1e6
+                self.links.append((move["old_ags"], ags, day, population, area / 1e6))
             assert before is not None
             before["population"] -= sum(inhabitants)
             before["area_km2"] = max(0.0, before["area_km2"] - sum(areas) / 1e6)
             if is_whole:
                 before = None
+            else:
+                self.links.append((ags, ags, day, before["population"], before["area_km2"]))
         if before is not None:
             self.alive[ags] = before
 
@@ -272,6 +288,10 @@ class _History:
 
     def apply(self, day: date, moves: list[dict[str, Any]]) -> None:
         """Go forward over a day: what it ends ends, what it begins begins."""
+        leaving = {move["old_ags"] for move in moves if move["old_ags"] != move["new_ags"]}
+        for ags in {move["new_ags"] for move in moves if move["old_ags"] != move["new_ags"]} - leaving:
+            if (row := self.alive.get(ags)) is not None:  # what it held before stays with it
+                self.links.append((ags, ags, day, row["population"], row["area_km2"]))
         pending = list(dict.fromkeys(move["old_ags"] for move in moves))
         while pending:
             ready = [ags for ags in pending if ags in self.alive]
@@ -286,7 +306,11 @@ class _History:
     def _apply_one(self, day: date, ags: str, moves: list[dict[str, Any]]) -> None:
         departures = [move for move in moves if move["new_ags"] != ags]
         if not departures:
-            self._change(day, ags, self._place(ags, moves[0]["new_ars"], self.alive[ags]["name"]))
+            for move in moves:
+                row = self.alive[ags]
+                is_rename = move["kind"] == _RENAME
+                values = _named(row, move["new_name"]) if is_rename else self._place(ags, move["new_ars"], row["name"])
+                self._change(day, ags, values)
             return
         before = self.alive.pop(ags)
         self._end(day, before)
@@ -294,6 +318,7 @@ class _History:
         areas = _split(before["area_km2"] * 1e6, [move["area_m2"] for move in departures], True)
         for move, population, area in zip(departures, inhabitants, areas, strict=True):
             target = self.alive.get(move["new_ags"])
+            self.links.append((ags, move["new_ags"], day, population, area / 1e6))
             if target is not None:
                 self._change(
                     day,
@@ -301,7 +326,7 @@ class _History:
                     {"population": target["population"] + population, "area_km2": target["area_km2"] + area / 1e6},
                 )
                 continue
-            name = re.sub(r", (St|M)$", "", move["new_name"] or before["name"])
+            name = _directory_name(move["new_name"] or before["name"])
             made = before | self._place(move["new_ags"], move["new_ars"], name)
             made |= {"valid_from": day, "valid_to": None, "name": name, "population": population, "area_km2": area / 1e6}
             made["kind"] = _kind_of_key(made["ags"], before["kind"])
@@ -340,6 +365,19 @@ class _History:
         """All periods, the ones that go on included."""
         rows = [*self.periods, *self.alive.values()]
         return [row for row in rows if row["valid_to"] is None or row["valid_from"] < row["valid_to"]]
+
+
+def _directory_name(name: str) -> str:
+    """A name of the change files as the directory writes it: without the marks of a Stadt and a Markt."""
+    return re.sub(r", (St|M)$", "", name)
+
+
+def _named(row: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The names of a municipality that was called so; a Kreis or Verband of its own has its name."""
+    alike = [column for column in ("name", "verband_name") if row[column] == row["name"]]
+    if row["ags"].endswith("000"):
+        alike.append("kreis_name")
+    return dict.fromkeys(alike, _directory_name(name))
 
 
 def _split(total: Any, parts: list[Any], is_whole: bool) -> list[Any]:
@@ -406,6 +444,7 @@ def build_references(
         pl.concat([pl.DataFrame(schema=schema_c), *[reference.competences for reference in references.values()]]),
         territory.regions,
         territory.moves,
+        territory.links,
         territory.findings,
     )
     return references | {FEDERAL: everywhere}
@@ -451,10 +490,9 @@ def build_reference(
     findings += [
         f"Land {land.land_code} delivers competences of {name} but not the authority itself: deliver it." for name in unnamed
     ]
-    ours = territory.moves.filter(
-        pl.col("old_ags").str.starts_with(land.land_code) | pl.col("new_ags").str.starts_with(land.land_code)
-    )
-    return _reference(land.land_code, all_authorities, all_competences, regions, ours, findings)
+    is_ours = pl.col("old_ags").str.starts_with(land.land_code) | pl.col("new_ags").str.starts_with(land.land_code)
+    moves, links = territory.moves.filter(is_ours), territory.links.filter(is_ours)
+    return _reference(land.land_code, all_authorities, all_competences, regions, moves, links, findings)
 
 
 def _reference(
@@ -463,6 +501,7 @@ def _reference(
     competences: pl.DataFrame,
     regions: pl.DataFrame,
     moves: pl.DataFrame,
+    links: pl.DataFrame,
     findings: list[str],
 ) -> Reference:
     sha = hashlib.sha256()
@@ -472,7 +511,7 @@ def _reference(
         (moves, ["old_ags", "new_ags", "on"]),
     ):
         sha.update(frame.select(columns).sort(columns).write_csv().encode())
-    return Reference(land_code, authorities, competences, regions, moves, sha.hexdigest()[:12], findings)
+    return Reference(land_code, authorities, competences, regions, moves, links, sha.hexdigest()[:12], findings)
 
 
 def _newest(frame: pl.DataFrame | None, table: str, land_code: str) -> pl.DataFrame:
@@ -577,6 +616,264 @@ def _names(land: LandFile, municipalities: pl.DataFrame) -> pl.DataFrame:
             for column, name in levels
         ]
     ).unique("seat_key", keep="first", maintain_order=True)
+
+
+# ------------------------------------------------------------------------------------------------------------------------ succession
+
+_REGION_SUCCESSORS = {
+    "ags": pl.String,
+    "valid_from": pl.Date,
+    "reported_ags": pl.String,
+    "population_share": pl.Float64,
+    "area_share": pl.Float64,
+    "kind": pl.String,
+}
+_AUTHORITY_SUCCESSORS = {
+    "authority_id": pl.String,
+    "valid_from": pl.Date,
+    "valid_to": pl.Date,
+    "reported_authority_id": pl.String,
+    "population_share": pl.Float64,
+    "population": pl.Int64,
+}
+
+
+def region_successors(regions: pl.DataFrame, links: pl.DataFrame, on: date) -> pl.DataFrame:
+    """The municipalities of the status ``on`` that hold today what every municipality of ``regions`` held in every period.
+
+    ``regions``, ``links``: of a ``Territory`` or ``Reference``. Returns one row per ``ags``, ``valid_from`` (a row of ``regions``) and
+    ``reported_ags``, valid on ``on``; a status that lies before a row is reached backward, to the predecessors. ``population_share``
+    and ``area_share`` are the shares of the row's inhabitants and area that the successor holds and add up to 1 per row (where there
+    are no inhabitants, as the area; where nothing is known, equally). Because a territory has the same inhabitants on every day, the
+    shares carry all rows of a day to exactly the inhabitants of ``on``.
+
+    ``kind``: ``unchanged`` and ``rename`` (the key is valid on ``on``), ``key_change`` (one key became one), ``merger`` (the successor
+    also holds others), ``split`` (there are several successors).
+    Raises ValueError for a day before ``OPEN_START``.
+    """
+    if on < OPEN_START:
+        raise ValueError(f"The territorial status {on} lies before {OPEN_START}: choose a later day.")
+    is_unchanged = (pl.col("valid_from") == OPEN_START) & pl.col("valid_to").is_null()
+    fixed = regions.filter(is_unchanged).select(
+        "ags",
+        "valid_from",
+        pl.col("ags").alias("reported_ags"),
+        pl.lit(1.0).alias("population_share"),
+        pl.lit(1.0).alias("area_share"),
+        pl.lit("unchanged").alias("kind"),
+    )
+    changing = regions.join(fixed, on=["ags", "valid_from"], how="anti").with_columns(pl.col("valid_to").fill_null(_OPEN_END))
+    carried = pl.DataFrame(_carry(changing, links, on), schema=dict(list(_REGION_SUCCESSORS.items())[:-1]), orient="row")
+
+    # what the kind of a change is, shows on the last day before it (after it, for a status that lies before)
+    seen_on = pl.when(pl.col("valid_to") <= on).then(pl.col("valid_to").dt.offset_by("-1d")).otherwise(pl.col("valid_from"))
+    named = carried.join(changing.select("ags", "valid_from", "valid_to", "name"), on=["ags", "valid_from"])
+    other = named.select(
+        "reported_ags", pl.col("ags").alias("_other"), pl.col("valid_from").alias("_from"), pl.col("valid_to").alias("_to")
+    )
+    shared = (
+        named.with_columns(seen_on.alias("_on"))
+        .join(other, on="reported_ags")
+        .filter((pl.col("_other") != pl.col("ags")) & (pl.col("_from") <= pl.col("_on")) & (pl.col("_to") > pl.col("_on")))
+        .select("ags", "valid_from", "reported_ags", pl.lit(True).alias("_is_shared"))
+        .unique()
+    )
+    holding = regions.filter((pl.col("valid_from") <= on) & (pl.col("valid_to").is_null() | (pl.col("valid_to") > on)))
+    kind = (
+        pl.when(pl.len().over("ags", "valid_from") > 1)
+        .then(pl.lit("split"))
+        .when(pl.col("ags") != pl.col("reported_ags"))
+        .then(pl.when(pl.col("_is_shared").is_not_null()).then(pl.lit("merger")).otherwise(pl.lit("key_change")))
+        .when(pl.col("name") != pl.col("_name_on"))
+        .then(pl.lit("rename"))
+        .otherwise(pl.lit("unchanged"))
+    )
+    described = (
+        named.join(shared, on=["ags", "valid_from", "reported_ags"], how="left")
+        .join(
+            holding.select(pl.col("ags").alias("reported_ags"), pl.col("name").alias("_name_on")), on="reported_ags", how="left"
+        )
+        .with_columns(kind.alias("kind"))
+        .select(_REGION_SUCCESSORS.keys())
+    )
+    return pl.concat([fixed, described]).sort("ags", "valid_from", "reported_ags")
+
+
+_Shares = dict[str, tuple[float, float]]
+
+
+def _carry(rows: pl.DataFrame, links: pl.DataFrame, on: date) -> list[tuple[str, date, str, float, float]]:
+    """The rows that changed, followed to the status: ags, valid_from, successor, shares of inhabitants and area.
+
+    Time runs one way, so that a row's successors are known before the row is, and nothing can go in a circle.
+    """
+    periods: dict[str, list[tuple[date, date]]] = defaultdict(list)
+    for ags, start, end in rows.select("ags", "valid_from", "valid_to").iter_rows():
+        periods[ags].append((start, end))
+    onward: dict[tuple[str, date], list[tuple[str, float, float]]] = defaultdict(list)
+    backward: dict[tuple[str, date], list[tuple[str, float, float]]] = defaultdict(list)
+    for old, new, day, population, area in links.select("old_ags", "new_ags", "on", "population", "area_km2").iter_rows():
+        onward[old, day].append((new, population, area))
+        backward[new, day].append((old, population, area))
+
+    reached: dict[tuple[str, date], _Shares] = {}  # (ags, first or last day of its row) -> successors on the status
+
+    def step(ags: str, day: date, is_onward: bool, passed: frozenset[str] = frozenset()) -> _Shares:
+        """What becomes of a key over one day; keys that live for no day at all are passed through."""
+        found = (onward if is_onward else backward).get((ags, day)) or [(ags, 1, 1.0)]
+        total, area_km2 = sum(part[1] for part in found), sum(part[2] for part in found)
+        shares: _Shares = {}
+        for key, people, area in found:
+            by_area = area / area_km2 if area_km2 > 0 else (people / total if total > 0 else 1 / len(found))
+            by_people = people / total if total > 0 else by_area
+            there = reached.get((key, day))
+            if there is None:
+                there = step(key, day, is_onward, passed | {ags}) if key not in passed | {ags} else {}
+            for successor, (p, a) in there.items():
+                before = shares.get(successor, (0.0, 0.0))
+                shares[successor] = (before[0] + by_people * p, before[1] + by_area * a)
+        return _whole(shares)
+
+    ordered = [(start, end, ags) for ags, spans in periods.items() for start, end in spans]
+    result: dict[tuple[str, date], _Shares] = {}
+    for start, end, ags in ordered:
+        if start <= on < end:
+            result[ags, start] = reached[ags, start] = reached[ags, end] = {ags: (1.0, 1.0)}
+    # a row that ends is looked up by its first day, one that is yet to begin by its last
+    for start, end, ags in sorted((row for row in ordered if row[1] <= on), key=lambda row: row[1], reverse=True):
+        result[ags, start] = reached[ags, start] = step(ags, end, True)
+    for start, end, ags in sorted(row for row in ordered if row[0] > on):
+        result[ags, start] = reached[ags, end] = step(ags, start, False)
+    return [(ags, start, key, p, a) for (ags, start), shares in result.items() for key, (p, a) in shares.items()]
+
+
+def _whole(shares: _Shares) -> _Shares:
+    """Shares that add up to 1, also where one of the ways ended nowhere."""
+    people, area = sum(p for p, _ in shares.values()), sum(a for _, a in shares.values())
+    return {
+        key: (p / people if people > 0 else 1 / len(shares), a / area if area > 0 else 1 / len(shares))
+        for key, (p, a) in shares.items()
+    }
+
+
+def authority_successors(
+    authorities: pl.DataFrame, competences: pl.DataFrame, regions: pl.DataFrame, successors: pl.DataFrame, on: date
+) -> pl.DataFrame:
+    """The authorities of the status ``on`` that the facts of every authority count for.
+
+    ``authorities``, ``competences``, ``regions``: of a ``Reference``, or of some of its Länder; ``successors``: what
+    ``region_successors`` found for that status. Returns one row per ``authority_id``, ``valid_from`` (a period
+    in which it exists) and ``reported_authority_id``; ``population_share`` of its inhabitants, and so of its facts, adds up to 1 per period; ``population``
+    is the inhabitants of ``reported_authority_id`` that it stands for, NULL where an authority continues as itself.
+
+    - An authority that exists on ``on`` continues as itself, also where it lost a part of its area or gained one.
+    - One that has ended is continued by the authorities of its kind that are competent on ``on`` for the inhabitants it had on its last
+      day: by the one that took its key over, by the one it was merged into, by several where it was split.
+    - A new one begins without a history: what lost a part of its area to it goes on.
+    - Seen from an earlier status: an authority that is not there yet counts for those that its first inhabitants belonged to, and one
+      that has taken over another since counts for both.
+    - An authority that nobody continues, because nobody of its kind is competent there, stays itself.
+    """
+    held = merge_periods(
+        competences.with_columns(pl.col("authority_id").str.extract(r"^([a-z]+)/", 1).alias("kind")),
+        ["authority_id", "kind", "ags", "is_partial"],
+    ).with_columns(pl.col("valid_to").fill_null(_OPEN_END))
+    lives = merge_periods(held, ["authority_id"]).with_columns(pl.col("valid_to").fill_null(_OPEN_END))
+    holds = (pl.col("valid_from") <= on) & (pl.col("valid_to") > on)
+    status = held.filter(holds).select(
+        "kind",
+        pl.col("ags").alias("reported_ags"),
+        pl.col("is_partial").alias("_is_partial"),
+        pl.col("authority_id").alias("reported_authority_id"),
+    )
+    regions = regions.select("ags", "population", "area_km2", "valid_from", pl.col("valid_to").fill_null(_OPEN_END))
+
+    # Which periods are looked at on which day: ended ones on their last, later ones on their first, living ones when anything changes.
+    living = lives.filter(holds)
+    gone = lives.filter(~holds).with_columns(
+        pl.when(pl.col("valid_to") <= on)
+        .then(pl.col("valid_to").dt.offset_by("-1d"))
+        .otherwise(pl.col("valid_from"))
+        .alias("_day")
+    )
+    later = held.join(regions.filter(pl.col("valid_from") > on), on="ags", suffix="_region")
+    cuts = pl.concat(
+        [
+            held.select("authority_id", day.alias("_day")).filter((pl.col("_day") > on) & (pl.col("_day") < _OPEN_END))
+            for day in (pl.col("valid_from"), pl.col("valid_to"))
+        ]
+        + [later.select("authority_id", pl.col("valid_from_region").alias("_day"))]
+    ).unique()
+    cut = (
+        living.join(cuts, on="authority_id")
+        .filter((pl.col("_day") > pl.col("valid_from")) & (pl.col("_day") < pl.col("valid_to")))
+        .sort("authority_id", "_day")
+        .with_columns(pl.col("_day").shift(-1).over("authority_id").fill_null(pl.col("valid_to")).alias("valid_to"))
+        .with_columns(pl.col("_day").alias("valid_from"))
+    )
+    first_cut = cut.group_by("authority_id").agg(pl.col("valid_from").min().alias("_cut"))
+    whole = living.join(first_cut, on="authority_id", how="left").with_columns(pl.coalesce("_cut", "valid_to").alias("valid_to"))
+
+    probes = pl.concat(
+        [gone.with_columns(pl.lit(False).alias("_lives")), cut.with_columns(pl.lit(True).alias("_lives"))], how="diagonal"
+    )
+    pieces = (
+        probes.join(held.rename({"valid_from": "_from", "valid_to": "_to"}), on="authority_id")
+        .filter((pl.col("_from") <= pl.col("_day")) & (pl.col("_to") > pl.col("_day")))
+        .join(regions.rename({"valid_from": "_region_from", "valid_to": "_region_to"}), on="ags")
+        .filter((pl.col("_region_from") <= pl.col("_day")) & (pl.col("_region_to") > pl.col("_day")))
+        .join(successors.rename({"valid_from": "_region_from"}).drop("kind"), on=["ags", "_region_from"])
+        .join(status, on=["kind", "reported_ags"])
+    )
+    # who takes a part of the cases is continued by who does so too, where there is one
+    of_place = ["authority_id", "valid_from", "ags", "is_partial", "reported_ags"]
+    unlike = pl.col("is_partial") != pl.col("_is_partial")
+    pieces = pieces.filter(unlike == unlike.min().over(of_place))
+    period = ["authority_id", "valid_from", "valid_to"]
+    ordered = pieces.sort(*period, "ags", "reported_ags", "reported_authority_id")  # sums of fractions must not hang on an order
+    found = ordered.group_by(*period, "_day", "_lives", "reported_authority_id", maintain_order=True).agg(
+        (pl.col("population") * pl.col("population_share")).sum().alias("_people"),
+        (pl.col("area_km2") * pl.col("area_share")).sum().alias("_area"),
+    )
+    # an authority that goes on counts for itself and for those of the status that have ended by then
+    existing = found.filter("_lives").join(
+        lives.rename({"valid_from": "_from", "valid_to": "_to"}), left_on="reported_authority_id", right_on="authority_id"
+    )
+    existing = existing.filter((pl.col("_from") <= pl.col("_day")) & (pl.col("_to") > pl.col("_day")))
+    others = found.join(existing, on=[*period, "reported_authority_id"], how="anti")
+    itself = probes.join(found.filter(~pl.col("_lives")), on=period, how="anti").select(
+        *period, pl.col("authority_id").alias("reported_authority_id")
+    )
+    itself = itself.join(
+        found.select(*period, "reported_authority_id", "_people", "_area"), on=[*period, "reported_authority_id"], how="left"
+    )
+    shares = (
+        pl.concat([others.select(*period, "reported_authority_id", "_people", "_area"), itself])
+        .sort(*period, "reported_authority_id")
+        .with_columns(pl.col("_people", "_area").fill_null(0.0))
+        .with_columns(
+            pl.when(pl.col("_people").sum().over(period) > 0)
+            .then(pl.col("_people") / pl.col("_people").sum().over(period))
+            .when(pl.col("_area").sum().over(period) > 0)
+            .then(pl.col("_area") / pl.col("_area").sum().over(period))
+            .otherwise(1 / pl.len().over(period))
+            .alias("population_share"),
+            pl.col("_people").round().cast(pl.Int64).alias("population"),
+        )
+        .filter((pl.col("population_share") > 0) | (pl.col("authority_id") == pl.col("reported_authority_id")))
+    )
+    without = authorities.join(lives, on="authority_id", how="anti").with_columns(pl.col("valid_to").fill_null(_OPEN_END))
+    unmoved = pl.concat([whole.select(period), without.select(period)]).with_columns(
+        pl.col("authority_id").alias("reported_authority_id"), pl.lit(1.0).alias("population_share")
+    )
+    rows = pl.concat([shares, unmoved], how="diagonal").with_columns(
+        pl.when(pl.col("authority_id") != pl.col("reported_authority_id")).then(pl.col("population")).alias("population")
+    )
+    return (
+        rows.with_columns(pl.when(pl.col("valid_to") != _OPEN_END).then(pl.col("valid_to")).alias("valid_to"))
+        .select(_AUTHORITY_SUCCESSORS.keys())
+        .sort("authority_id", "valid_from", "reported_authority_id")
+    )
 
 
 # --------------------------------------------------------------------------------------------------------------------------- look-up

@@ -18,6 +18,7 @@ from typing import Any
 import polars as pl
 
 from dbt_project import PROJECT_DIR
+from ingest.directory import authority_successors, region_successors
 from ingest.tables import AUTHORITY_KIND, TABLES
 
 AS_OF = date(2026, 3, 10)
@@ -292,9 +293,26 @@ def world() -> dict[str, Rows]:
 
 
 RUN_INPUTS: dict[str, dict[str, Any]] = {
+    "region_successors": {
+        "ags": pl.String,
+        "valid_from": pl.Date,
+        "reported_ags": pl.String,
+        "population_share": pl.Float64,
+        "area_share": pl.Float64,
+        "kind": pl.String,
+    },
+    "authority_successors": {
+        "authority_id": pl.String,
+        "valid_from": pl.Date,
+        "valid_to": pl.Date,
+        "reported_authority_id": pl.String,
+        "population_share": pl.Float64,
+        "population": pl.Int64,
+    },
     "run": {
         "run_id": pl.String,
         "as_of": pl.Date,
+        "territory_on": pl.Date,
         "now_at": pl.Datetime("us", "UTC"),
         "code_version": pl.String,
         "is_synthetic": pl.Boolean,
@@ -336,6 +354,8 @@ RUN_INPUTS: dict[str, dict[str, Any]] = {
         "is_in_force": pl.Boolean,
         "refusal_de": pl.String,
         "refusal_en": pl.String,
+        "withdrawn_at": pl.Datetime("us", "UTC"),
+        "withdrawal_reason": pl.String,
     },
     "quarantine": {
         "land_code": pl.String,
@@ -350,14 +370,48 @@ RUN_INPUTS: dict[str, dict[str, Any]] = {
         "reason_en": pl.String,
         "raw": pl.String,
     },
+    "public_usage": {
+        "land_code": pl.String,
+        "authority_id": pl.String,
+        "service_id": pl.String,
+        "month": pl.Date,
+        "channel": pl.String,
+        "submitted": pl.Int64,
+        "is_suppressed": pl.Boolean,
+        "suppression_pool": pl.Int32,
+    },
+    "public_cost": {
+        "land_code": pl.String,
+        "service_id": pl.String,
+        "wave": pl.Int64,
+        "connections_published": pl.Int64,
+    },
 }
 
 #: Sources that belong to the federation; their rows belong to their own Länder.
 FEDERAL_SOURCES = ("verzeichnis", "behoerden", "zustaendigkeiten", "datahub", "bundeskosten")
 
 
-def run_rows(tables: dict[str, Rows]) -> dict[str, Rows]:
-    """What orchestration adds for the tiny world: the run, its Länder, and a delivery's counts taken from its rows."""
+#: What the territory changes of the tiny world took where: Hanau, whole, under its new key.
+LINKS = [("06435014", "06415000", d(1, 1), 90, 1.0)]
+
+
+def succession(tables: dict[str, Rows], territory_on: date, links: list[tuple[Any, ...]]) -> dict[str, Rows]:
+    """``region_successors`` and ``authority_successors`` of a world, for a territorial status; ``links`` as in a ``Territory``."""
+
+    def frame(name: str) -> pl.DataFrame:
+        schema = {c: pl.String() if isinstance(t, pl.Enum) else t for c, t in TABLES[name].polars_schema().items()}
+        return pl.DataFrame([{c: row.get(c) for c in schema} for row in tables[name]], schema=schema)
+
+    columns = {"old_ags": pl.String, "new_ags": pl.String, "on": pl.Date, "population": pl.Int64, "area_km2": pl.Float64}
+    moved = pl.DataFrame(links, schema=columns, orient="row")
+    regions = region_successors(frame("regions"), moved, territory_on)
+    authorities = authority_successors(frame("authorities"), frame("competences"), frame("regions"), regions, territory_on)
+    return {"region_successors": regions.to_dicts(), "authority_successors": authorities.to_dicts()}
+
+
+def run_rows(tables: dict[str, Rows], territory_on: date, links: list[tuple[Any, ...]]) -> dict[str, Rows]:
+    """What orchestration adds for the tiny world: the run, its Länder, its succession, and a delivery's counts taken from its rows."""
     deliveries: dict[tuple[str, str, str, str], dict[str, Any]] = {}
     for table, rows in tables.items():
         for row in rows:
@@ -399,10 +453,12 @@ def run_rows(tables: dict[str, Rows]) -> dict[str, Rows]:
     )
     sources = sorted({(row["land_code"], row["source"], row["table_name"]) for row in delivery})
     return {
+        **succession(tables, territory_on, links),
         "run": [
             {
                 "run_id": "r1",
                 "as_of": AS_OF,
+                "territory_on": territory_on,
                 "now_at": datetime(2026, 3, 11, 1, tzinfo=UTC),
                 "code_version": "test",
                 "is_synthetic": True,
@@ -445,17 +501,29 @@ def run_rows(tables: dict[str, Rows]) -> dict[str, Rows]:
             if row["source"] == "kosten"
             for n, rule in ((1, "malformed"), (2, "wrong_unit"))
         ],
+        "public_usage": [],
+        "public_cost": [],
     }
 
 
-def write_inputs(folder: Path, tables: dict[str, Rows], **overrides: Rows) -> Path:
-    """Writes ``folder/<table>/*.parquet`` for a dbt build: one part with the schema alone, one with the rows."""
+def write_inputs(
+    folder: Path,
+    tables: dict[str, Rows],
+    *,
+    territory_on: date = AS_OF,
+    links: list[tuple[Any, ...]] = LINKS,
+    **overrides: Rows,
+) -> Path:
+    """Writes ``folder/<table>/*.parquet`` for a dbt build: one part with the schema alone, one with the rows.
+
+    ``territory_on``: the status reported on; ``links``: what territory changes took where (see ``succession``).
+    """
     schemas: dict[str, Any] = {
         name: {column: pl.String if isinstance(kind, pl.Enum) else kind for column, kind in table.polars_schema().items()}
         for name, table in TABLES.items()
     }
     schemas |= RUN_INPUTS
-    for name, rows in {**tables, **run_rows(tables), **overrides}.items():
+    for name, rows in {**tables, **run_rows(tables, territory_on, links), **overrides}.items():
         (folder / name).mkdir(parents=True)
         schema = schemas[name]
         pl.DataFrame(schema=schema).write_parquet(folder / name / "_schema.parquet")

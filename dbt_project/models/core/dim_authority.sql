@@ -43,6 +43,12 @@ inhabitants as (
         count(*) filter (where is_municipality) as municipalities
     from pieces
     group by authority_id
+),
+
+reported as (
+    select distinct authority_id
+    from {{ ref('bridge_competence') }}
+    where is_reported
 )
 
 select
@@ -54,8 +60,17 @@ select
     authorities.valid_from,
     authorities.valid_to,
     {{ holds_on('authorities', 'run.as_of') }} as is_current,
+    reported.authority_id is not null as is_reported,
+    coalesce(mapping.reported_authority_id, authorities.authority_id) as reported_authority_id,
     cast(coalesce(inhabitants.population, 0) as bigint) as population,
     cast(coalesce(inhabitants.municipalities, 0) as bigint) as municipalities
 from authorities
 cross join {{ ref('stg_run') }} as run
 left join inhabitants on authorities.authority_id = inhabitants.authority_id
+left join reported on authorities.authority_id = reported.authority_id
+-- where its facts of today count: one that has ended has been continued by then
+left join {{ ref('int_authority_mapping') }} as mapping
+    on
+        authorities.authority_id = mapping.authority_id
+        and mapping.is_main
+        and mapping.valid_to is null

@@ -3,6 +3,7 @@ select
     regions.valid_from,
     regions.valid_to,
     {{ holds_on('regions', 'run.as_of') }} as is_current,
+    {{ holds_on('regions', 'run.territory_on') }} as is_reported,
     regions.ars,
     regions.name,
     regions.kind,

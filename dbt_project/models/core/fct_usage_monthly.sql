@@ -60,52 +60,76 @@ online as (
         month
     from reported
     where channel = 'online'
+),
+
+counts_of_the_day as (
+    select
+        reported.land_code,
+        reported.authority_id,
+        reported.service_id,
+        reported.month,
+        reported.channel,
+        reported.account,
+        reported.grain,
+        reported.started,
+        reported.submitted,
+        reported.completed,
+        reported.days_reported,
+        coalesce(live.live_days, 0) as live_days,
+        case
+            when reported.days_reported >= coalesce(live.live_days, 0) then 'reported'
+            else 'partial'
+        end as reporting_status
+    from reported
+    left join {{ ref('int_authority_live_month') }} as live
+        on
+            reported.authority_id = live.authority_id
+            and reported.service_id = live.service_id
+            and reported.month = live.month
+
+    union all
+
+    select
+        live.land_code,
+        live.authority_id,
+        live.service_id,
+        live.month,
+        'online' as channel,
+        cast(null as string) as account,
+        cast(null as string) as grain,
+        cast(null as bigint) as started,
+        cast(null as bigint) as submitted,
+        cast(null as bigint) as completed,
+        cast(0 as bigint) as days_reported,
+        live.live_days,
+        'missing' as reporting_status
+    from {{ ref('int_authority_live_month') }} as live
+    left join online
+        on
+            live.authority_id = online.authority_id
+            and live.service_id = online.service_id
+            and live.month = online.month
+    where online.authority_id is null
 )
 
 select
-    reported.land_code,
-    reported.authority_id,
-    reported.service_id,
-    reported.month,
-    reported.channel,
-    reported.account,
-    reported.grain,
-    reported.started,
-    reported.submitted,
-    reported.completed,
-    reported.days_reported,
-    coalesce(live.live_days, 0) as live_days,
-    case
-        when reported.days_reported >= coalesce(live.live_days, 0) then 'reported'
-        else 'partial'
-    end as reporting_status
-from reported
-left join {{ ref('int_live_month') }} as live
+    counts_of_the_day.land_code,
+    counts_of_the_day.authority_id,
+    mapping.reported_authority_id,
+    counts_of_the_day.service_id,
+    counts_of_the_day.month,
+    counts_of_the_day.channel,
+    counts_of_the_day.account,
+    counts_of_the_day.grain,
+    counts_of_the_day.started,
+    counts_of_the_day.submitted,
+    counts_of_the_day.completed,
+    counts_of_the_day.days_reported,
+    counts_of_the_day.live_days,
+    counts_of_the_day.reporting_status
+from counts_of_the_day
+left join {{ ref('int_authority_mapping') }} as mapping
     on
-        reported.authority_id = live.authority_id
-        and reported.service_id = live.service_id
-        and reported.month = live.month
-
-union all
-
-select
-    live.land_code,
-    live.authority_id,
-    live.service_id,
-    live.month,
-    'online' as channel,
-    cast(null as string) as account,
-    cast(null as string) as grain,
-    cast(null as bigint) as started,
-    cast(null as bigint) as submitted,
-    cast(null as bigint) as completed,
-    cast(0 as bigint) as days_reported,
-    live.live_days,
-    'missing' as reporting_status
-from {{ ref('int_live_month') }} as live
-left join online
-    on
-        live.authority_id = online.authority_id
-        and live.service_id = online.service_id
-        and live.month = online.month
-where online.authority_id is null
+        counts_of_the_day.authority_id = mapping.authority_id
+        and mapping.is_main
+        and {{ holds_on('mapping', 'counts_of_the_day.month') }}

@@ -1,21 +1,44 @@
--- What identifies a connection is taken from the event that began the work; where that is silent, from the newest that speaks.
+-- A connection is an authority of the reported status × service, with the events of all authorities that it continues: merged
+-- ones are one connection, accepted when the last of them was. What identifies a connection is taken from the event that began
+-- the work; where that is silent, from the newest that speaks.
 {% set dimensions = ['wave', 'team', 'contractor', 'call_off'] -%}
-with connections as (
+with accepted as (
     select
-        land_code,
-        authority_id,
+        phases.authority_id,
+        phases.service_id,
+        min(phases.valid_from) as accepted_on
+    from {{ ref('int_reported_phase') }} as phases
+    inner join {{ ref('phase') }} as operational on operational.phase = 'operational'
+    where phases.reached_order >= operational.phase_order
+    group by phases.authority_id, phases.service_id
+),
+
+begun as (
+    select
+        reported_authority_id as authority_id,
         service_id,
+        min(land_code) as land_code,
         min(effective_on) filter (where phase = 'integrating') as started_on,
-        min(effective_on) filter (where phase = 'operational') as accepted_on,
         {% for dimension in dimensions -%}
         coalesce(
-            min_by({{ dimension }}, event_number) filter (where phase = 'integrating'),
-            max_by({{ dimension }}, event_number)
+            min_by({{ dimension }}, order_number) filter (where phase = 'integrating'),
+            max_by({{ dimension }}, order_number)
         ) as {{ dimension }},
         {% endfor -%}
         bool_or(is_pilot) as is_pilot
-    from {{ ref('int_connection_event') }}
-    group by land_code, authority_id, service_id
+    from {{ ref('int_reported_event') }}
+    group by reported_authority_id, service_id
+),
+
+connections as (
+    select
+        begun.*,
+        accepted.accepted_on
+    from begun
+    left join accepted
+        on
+            begun.authority_id = accepted.authority_id
+            and begun.service_id = accepted.service_id
 )
 
 select

@@ -1,52 +1,55 @@
 -- The same for every municipality × service: it is operational while all authorities competent for it are.
-with intervals as (
+with competent as (
     select
         land_code,
         service_id,
         ags,
-        valid_from,
-        valid_to,
-        1 as competent,
+        min(is_municipality) as is_municipality,
+        min(population) as population,
+        count(*) as authorities
+    from {{ ref('int_reported_competence') }}
+    group by land_code, service_id, ags
+),
+
+intervals as (
+    select
+        service_id,
+        ags,
+        date '1900-01-01' as valid_from,
+        cast(null as date) as valid_to,
         0 as operational
-    from {{ ref('int_competence_region') }}
+    from competent
 
     union all
 
     select
-        regions.land_code,
-        regions.service_id,
-        regions.ags,
-        greatest(regions.valid_from, phases.valid_from) as valid_from,
-        least(regions.valid_to, phases.valid_to) as valid_to,
-        0 as competent,
+        competences.service_id,
+        competences.ags,
+        phases.valid_from,
+        phases.valid_to,
         1 as operational
-    from {{ ref('int_competence_region') }} as regions
-    inner join {{ ref('fct_connection_phase') }} as phases
+    from {{ ref('int_reported_competence') }} as competences
+    inner join {{ ref('int_reported_phase') }} as phases
         on
-            regions.authority_id = phases.authority_id
-            and regions.service_id = phases.service_id
-            and {{ overlap('regions', 'phases') }}
+            competences.authority_id = phases.authority_id
+            and competences.service_id = phases.service_id
     where phases.phase = 'operational'
 ),
 
 changes as (
     select
-        land_code,
         service_id,
         ags,
         valid_from as changed_on,
-        competent,
         operational
     from intervals
 
     union all
 
     select
-        land_code,
         service_id,
         ags,
         valid_to as changed_on,
-        -competent as competent,
         -operational as operational
     from intervals
     where valid_to is not null
@@ -54,42 +57,36 @@ changes as (
 
 daily as (
     select
-        land_code,
         service_id,
         ags,
         changed_on,
-        sum(competent) as competent,
         sum(operational) as operational
     from changes
-    group by land_code, service_id, ags, changed_on
+    group by service_id, ags, changed_on
 ),
 
 steps as (
     select
-        land_code,
         service_id,
         ags,
         changed_on as valid_from,
         lead(changed_on) over life as valid_to,
-        sum(competent) over life as competent,
         sum(operational) over life as operational
     from daily
-    window life as (partition by land_code, service_id, ags order by changed_on)
+    window life as (partition by service_id, ags order by changed_on)
 )
 
--- the pieces are cut where a municipality's row ends, so every step lies within exactly one of its rows
 select
-    steps.land_code,
-    steps.service_id,
-    steps.ags,
+    competent.land_code,
+    competent.service_id,
+    competent.ags,
     steps.valid_from,
     steps.valid_to,
-    regions.is_municipality,
-    regions.population,
-    steps.operational = steps.competent as is_operational
+    competent.is_municipality,
+    competent.population,
+    steps.operational = competent.authorities as is_operational
 from steps
-inner join {{ ref('dim_region') }} as regions
+inner join competent
     on
-        steps.ags = regions.ags
-        and {{ holds_on('regions', 'steps.valid_from') }}
-where steps.competent > 0
+        steps.service_id = competent.service_id
+        and steps.ags = competent.ags

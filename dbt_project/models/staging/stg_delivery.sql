@@ -10,5 +10,7 @@ select
     is_admitted,
     is_in_force,
     refusal_de,
-    refusal_en
+    refusal_en,
+    withdrawn_at,
+    withdrawal_reason
 from {{ source('inputs', 'delivery') }}

@@ -1,6 +1,7 @@
 select
     run_id,
     as_of,
+    territory_on,
     now_at,
     code_version,
     is_synthetic
