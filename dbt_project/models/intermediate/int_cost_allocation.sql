@@ -1,7 +1,39 @@
 -- One-off cost, invoiced or reversed, gross. Entries with the same dimensions are summed, then shared equally among the begun
 -- connections that match every dimension they state; a federal entry (land_code 00) states no Land. What matches no connection
--- keeps one row without a connection: the unallocated rest stays visible.
-with entries as (
+-- keeps one row without a connection: the unallocated rest stays visible. Authorities are those of the reported status.
+-- Beside gross: net, at prices of 2026-Q1 (real), by consumer prices (cpi); unknown where an entry of the group has none such.
+{% set amounts = {
+    'share_eur': 'gross_eur',
+    'share_net_eur': 'net_eur',
+    'share_real_eur': 'gross_real_eur',
+    'share_cpi_eur': 'gross_cpi_eur',
+    'share_net_real_eur': 'net_real_eur',
+} -%}
+with booked as (
+    select
+        costs.land_code,
+        coalesce(mapping.reported_authority_id, costs.authority_id) as authority_id,
+        costs.service_id,
+        costs.wave,
+        costs.call_off,
+        costs.payer,
+        costs.behaviour,
+        {{ shared_part('costs.gross_eur', 'mapping', 2) }} as gross_eur,
+        {{ shared_part('costs.net_eur', 'mapping', 2) }} as net_eur,
+        {{ shared_part('costs.gross_real_eur', 'mapping', 10) }} as gross_real_eur,
+        {{ shared_part('costs.gross_cpi_eur', 'mapping', 10) }} as gross_cpi_eur,
+        {{ shared_part('costs.net_real_eur', 'mapping', 10) }} as net_real_eur
+    from {{ ref('int_cost_entry') }} as costs
+    left join {{ ref('int_authority_mapping') }} as mapping
+        on
+            costs.authority_id = mapping.authority_id
+            and {{ holds_on('mapping', 'costs.booked_on') }}
+    where
+        not costs.recurring
+        and costs.entry_status in ('invoiced', 'reversal')
+),
+
+entries as (
     select
         land_code,
         authority_id,
@@ -10,11 +42,10 @@ with entries as (
         call_off,
         payer,
         behaviour,
-        sum(gross_eur) as gross_eur
-    from {{ ref('fct_cost') }}
-    where
-        not recurring
-        and entry_status in ('invoiced', 'reversal')
+        {% for amount in amounts.values() -%}
+        {{ known_sum(amount, 'true') }} as {{ amount }}{% if not loop.last %},{% endif %}
+        {% endfor -%}
+    from booked
     group by land_code, authority_id, service_id, wave, call_off, payer, behaviour
 ),
 
@@ -99,7 +130,9 @@ select
     connection_wave as wave,
     is_completed,
     sharing_connections,
-    cast(gross_eur / sharing_connections as decimal(38, 10)) as share_eur
+    {% for share, amount in amounts.items() -%}
+    cast({{ amount }} / sharing_connections as decimal(38, 10)) as {{ share }}{% if not loop.last %},{% endif %}
+    {% endfor -%}
 from counted
 
 union all
@@ -118,5 +151,7 @@ select
     null as wave,
     null as is_completed,
     0 as sharing_connections,
-    cast(gross_eur as decimal(38, 10)) as share_eur
+    {% for share, amount in amounts.items() -%}
+    cast({{ amount }} as decimal(38, 10)) as {{ share }}{% if not loop.last %},{% endif %}
+    {% endfor -%}
 from unmatched
