@@ -1,14 +1,13 @@
 -- Where a service is connected, is it used? Only the months of live authorities enter.
-with authority_months as (
+-- what the inhabitants are counted by
+with bases as (
     select
-        authority_id,
-        service_id,
-        month,
-        sum(submitted) filter (where channel = 'online') as submitted_online,
-        sum(submitted) filter (where channel = 'assisted') as submitted_assisted,
-        sum(submitted) filter (where channel in ('counter', 'post', 'other')) as submitted_offline
-    from {{ ref('fct_usage_monthly') }}
-    group by authority_id, service_id, month
+        land_code,
+        max(population_date) as population_date,
+        string_agg(distinct census_base, ' ' order by census_base) as census_base
+    from {{ ref('dim_region') }}
+    where is_reported
+    group by land_code
 ),
 
 live as (
@@ -22,9 +21,12 @@ live as (
         counts.submitted_offline,
         counts.submitted_online + coalesce(counts.submitted_assisted, 0) + counts.submitted_offline as submitted_total,
         -- take-up compares channels, so it needs both: a month that reports online only is not a month without post
-        counts.submitted_online is not null and counts.submitted_offline is not null as is_paired
+        counts.submitted_online is not null and counts.submitted_offline is not null as is_paired,
+        counts.started_online,
+        counts.completed_online,
+        coalesce(counts.is_completion_paired, false) as is_completion_paired
     from {{ ref('int_live_month') }} as months
-    left join authority_months as counts
+    left join {{ ref('int_usage_authority_month') }} as counts
         on
             months.authority_id = counts.authority_id
             and months.service_id = counts.service_id
@@ -41,6 +43,8 @@ sums as (
         sum(submitted_offline) as submitted_offline_count,
         sum(submitted_online) filter (where is_paired) as paired_online_count,
         sum(submitted_total) filter (where is_paired) as paired_total_count,
+        sum(started_online) filter (where is_completion_paired) as completion_started_count,
+        sum(completed_online) filter (where is_completion_paired) as completion_completed_count,
         sum(inhabitant_days) filter (where submitted_online is not null) / 365.25 as inhabitant_years,
         count(*) filter (where submitted_online is not null) as reporting_authorities,
         count(*) as live_authorities
@@ -89,11 +93,25 @@ select
     cast(sums.paired_online_count as bigint) as paired_online_count,
     cast(sums.paired_total_count as bigint) as paired_total_count,
     sums.paired_online_count / nullif(sums.paired_total_count, 0) as take_up_share,
+    cast(sums.completion_started_count as bigint) as completion_started_count,
+    cast(sums.completion_completed_count as bigint) as completion_completed_count,
+    case
+        when sums.completion_completed_count <= sums.completion_started_count
+            then sums.completion_completed_count / nullif(sums.completion_started_count, 0)
+    end as completion_share,
+    case
+        when sums.completion_started_count is null then 'not_delivered'
+        when sums.completion_completed_count > sums.completion_started_count then 'more_completed_than_started'
+        when sums.completion_started_count = 0 then 'nothing_started'
+    end as completion_null_reason,
     cast(sums.inhabitant_years as double) as inhabitant_years,
     cast(1000 * sums.submitted_online_count / nullif(sums.inhabitant_years, 0) as double) as submissions_per_1000_inhabitants,
+    bases.population_date,
+    bases.census_base,
     coalesce(sums.reporting_authorities, 0) as reporting_authorities,
     coalesce(sums.live_authorities, 0) as live_authorities
 from months
+left join bases on months.land_code = bases.land_code
 left join sums
     on
         months.land_code = sums.land_code
