@@ -3,6 +3,7 @@
 Belongs here: the audit record, writing a release aside, the flip of ``current``, verification, rollback, retention. Does not: what is
 checked (``expectations``), what a table holds (``dbt_project``).
 
+A release is exact; its folder ``public/`` is the tier that may leave the house (``dbt_project/public_tier.yaml`` says what of it).
 A release is a folder that never changes. It is written aside, synced, renamed into ``releases/`` and only then does ``current`` flip
 to it, in one rename of a link: whatever is killed when, ``current`` names a whole release.
 """
@@ -22,6 +23,7 @@ from typing import Any
 
 import duckdb
 
+from dbt_project import public_tier
 from orchestration.night import sync_folder, write_atomically
 from orchestration.settings import Settings, UsageError
 
@@ -30,6 +32,9 @@ STORAGE_VERSION = "v1.2.0"
 
 SUMS = "SHA256SUMS"
 SCHEMAS = ("core", "metrics", "meta")
+
+#: The folder of a release that may leave the house.
+PUBLIC = "public"
 _RELEASE_ID = re.compile(r"^\d{8}T\d{6}Z-[0-9a-f]{8}(-asof)?$")
 
 #: Tables that only the publisher can know, with their columns: type, description.
@@ -40,6 +45,7 @@ _OWN: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
             "release_id": ("varchar", "Identifier of the release, sorts by time."),
             "run_id": ("varchar", "Run that built it, as in Dagster and audit.json."),
             "as_of": ("date", "Berlin day that the metrics describe."),
+            "territory_on": ("date", "Day whose municipalities and authorities they are reported on (Gebietsstand)."),
             "published_at": ("timestamptz", "Instant of publication (UTC)."),
             "is_synthetic": ("boolean", "Whether any of the data is invented."),
             "code_version": ("varchar", "Version of the package and a digest of its sources."),
@@ -86,11 +92,24 @@ class UnknownRelease(UsageError):
 
 
 @dataclass(frozen=True)
+class _Copy:
+    """A table of a warehouse: where it is written, the query on the build that it is a copy of, and what is said of it."""
+
+    schema: str
+    name: str
+    query: str
+    description: str
+    columns: dict[str, str]
+    units: dict[str, str]
+
+
+@dataclass(frozen=True)
 class Audit:
     """What the gate recorded about one build. ``results``: what the gate and dbt's data tests found, as dictionaries."""
 
     run_id: str
     as_of: date
+    territory_on: date
     build_sha256: str
     inputs_sha256: str
     code_version: str
@@ -101,13 +120,14 @@ class Audit:
 
     def to_json(self) -> str:
         """The record as it stands in ``audit.json``."""
-        return json.dumps(asdict(self) | {"as_of": self.as_of.isoformat()}, ensure_ascii=False, indent=1, default=str)
+        days = {name: getattr(self, name).isoformat() for name in ("as_of", "territory_on")}
+        return json.dumps(asdict(self) | days, ensure_ascii=False, indent=1, default=str)
 
     @classmethod
     def read(cls, path: Path) -> Audit:
         """The record in a file. Raises OSError, ValueError, KeyError or TypeError where it is none."""
         document = json.loads(path.read_text(encoding="utf-8"))
-        return cls(**document | {"as_of": date.fromisoformat(document["as_of"])})
+        return cls(**document | {name: date.fromisoformat(document[name]) for name in ("as_of", "territory_on")})
 
 
 def sha256_of(path: Path) -> str:
@@ -124,10 +144,19 @@ def current_audit(settings: Settings) -> Audit | None:
         return None
 
 
-def publish(settings: Settings, build: Path, *, run_id: str, now: datetime, marts: Sequence[dict[str, Any]]) -> str:
+def publish(
+    settings: Settings,
+    build: Path,
+    *,
+    run_id: str,
+    now: datetime,
+    marts: Sequence[dict[str, Any]],
+    masked: Sequence[dict[str, Any]] = (),
+) -> str:
     """Write the release of an audited build, make it ``current`` unless the past was rebuilt, and return its id.
 
     ``build``: the closed DuckDB file, ``audit.json`` beside it. ``marts``: the models to publish, as dbt's manifest has them.
+    ``masked``: the models of the public tier. A rebuilt past has none: it would tell what the nights since then hid.
     Raises PublicationRefused where the audit did not pass, is of another run, or of other bytes than the build now has, or where a
     copied table differs from the built one. Nothing half is ever readable.
     """
@@ -138,7 +167,7 @@ def publish(settings: Settings, build: Path, *, run_id: str, now: datetime, mart
         raise PublicationRefused(f"The audit is of run {audit.run_id}, not of this run {run_id}: run the refresh again.")
     if audit.build_sha256 != sha256_of(build):
         raise PublicationRefused("The build changed after its audit: run the refresh again and let nobody open the build file.")
-    missing = sorted({node["name"] for node in marts} - set(audit.rebuilt))
+    missing = sorted({node["name"] for node in [*marts, *masked]} - set(audit.rebuilt))
     if missing:
         raise PublicationRefused(f"Not rebuilt in this run: {', '.join(missing)}. Run the refresh again with --full.")
 
@@ -148,7 +177,12 @@ def publish(settings: Settings, build: Path, *, run_id: str, now: datetime, mart
     aside = releases / f".{release_id}"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()
-    _write_warehouse(build, aside, audit, release_id, now, marts)
+    _write_warehouse(build, aside, audit, release_id, now, [_exact(node) for node in marts], tuple(_OWN))
+    if settings.as_of is None:
+        public = aside / PUBLIC
+        public.mkdir()
+        _write_warehouse(build, public, audit, release_id, now, public_copies(marts, masked), ("release", "column"))
+        _seal(public)  # with sums of its own: it leaves the house without the rest
     shutil.copyfile(build.with_name("audit.json"), aside / "audit.json")
     _seal(aside)
     os.rename(aside, releases / release_id)
@@ -245,10 +279,51 @@ def sweep(settings: Settings) -> None:
 # ------------------------------------------------------------------------------------------------------------------------ the files
 
 
+def _exact(node: dict[str, Any]) -> _Copy:
+    return _copy(node, node["schema"], [column["name"] for column in node["columns"].values()], select="*")
+
+
+def public_copies(marts: Sequence[dict[str, Any]], masked: Sequence[dict[str, Any]]) -> list[_Copy]:
+    """The tables of the public tier: of each decided table that is published, its public columns, masked where the rule applies.
+
+    Raises PublicationRefused where a table must be masked and no model masks it, or where a public column does not exist.
+    """
+    masks = {f"{node['schema'].removeprefix('public_')}.{node['alias']}": node for node in masked}
+    copies = []
+    for node in marts:
+        table = f"{node['schema']}.{node['name']}"
+        decided = public_tier.load().get(table)
+        if decided is None or decided.not_public:
+            continue
+        if decided.is_masked != (table in masks):
+            raise PublicationRefused(
+                f"{table} is {'to be' if decided.is_masked else 'not to be'} masked in the public tier, and models/public says "
+                f"otherwise: correct {public_tier.PATH.name}."
+            )
+        source = masks.get(table, node)
+        unknown = sorted(set(decided.columns) - {column["name"] for column in source["columns"].values()})
+        if unknown:
+            raise PublicationRefused(f"{table} has no column {', '.join(unknown)}: correct {public_tier.PATH.name}.")
+        copies.append(_copy(source, node["schema"], decided.columns))
+    return copies
+
+
+def _copy(node: dict[str, Any], schema: str, columns: Sequence[str], select: str | None = None) -> _Copy:
+    described = {column["name"]: column for column in node["columns"].values()}
+    names = select or ", ".join(f'"{column}"' for column in columns)
+    return _Copy(
+        schema,
+        node["alias"],
+        f'select {names} from build."{node["schema"]}"."{node["alias"]}"',
+        node["description"],
+        {column: described[column].get("description", "") for column in columns},
+        {column: unit for column in columns if (unit := described[column].get("meta", {}).get("unit"))},
+    )
+
+
 def _write_warehouse(
-    build: Path, folder: Path, audit: Audit, release_id: str, now: datetime, marts: Sequence[dict[str, Any]]
+    build: Path, folder: Path, audit: Audit, release_id: str, now: datetime, copies: Sequence[_Copy], own: Sequence[str]
 ) -> None:
-    tables = [(node["schema"], node["name"]) for node in marts]
     with duckdb.connect() as con:
         con.execute("set autoinstall_known_extensions = false; set threads = 2; set memory_limit = '4GB'; set TimeZone = 'UTC'")
         con.execute(f"set temp_directory = {_text(str(folder.parent / '.spill'))}")
@@ -256,23 +331,16 @@ def _write_warehouse(
         con.execute(f"attach {_text(str(folder / 'warehouse.duckdb'))} as out (storage_version '{STORAGE_VERSION}')")
         for schema in SCHEMAS:
             con.execute(f"create schema out.{schema}")
-        for schema, name in tables:
+        for copy in copies:
             # ordered, so that equal tables make equal files and row groups can be skipped
-            con.execute(f'create table out.{schema}."{name}" as from build.{schema}."{name}" order by all')
-            if _digest(con, "build", schema, name) != _digest(con, "out", schema, name):
+            con.execute(f'create table out.{copy.schema}."{copy.name}" as {copy.query} order by all')
+            if _digest(con, copy.query) != _digest(con, f'from out.{copy.schema}."{copy.name}"'):
                 raise PublicationRefused(
-                    f"The copy of {schema}.{name} differs from the build: check the disk and run the refresh again."
+                    f"The copy of {copy.schema}.{copy.name} differs from the build: check the disk and run the refresh again."
                 )
-        descriptions = _own_tables(con, audit, release_id, now)
-        for node in marts:
-            columns = {column["name"]: column.get("description", "") for column in node["columns"].values()}
-            descriptions[node["schema"], node["name"]] = (node["description"], columns)
-        units = [
-            (node["schema"], node["name"], column["name"], unit)
-            for node in marts
-            for column in node["columns"].values()
-            if (unit := column.get("meta", {}).get("unit"))
-        ]
+        descriptions = _own_tables(con, audit, release_id, now, own)
+        descriptions |= {(copy.schema, copy.name): (copy.description, copy.columns) for copy in copies}
+        units = [(copy.schema, copy.name, column, unit) for copy in copies for column, unit in copy.units.items()]
         _describe(con, descriptions, units)
         con.execute("checkpoint out")
         for schema, name in _tables_of(con):
@@ -281,16 +349,17 @@ def _write_warehouse(
 
 
 def _own_tables(
-    con: duckdb.DuckDBPyConnection, audit: Audit, release_id: str, now: datetime
+    con: duckdb.DuckDBPyConnection, audit: Audit, release_id: str, now: datetime, own: Sequence[str]
 ) -> dict[tuple[str, str], tuple[str, dict[str, str]]]:
-    """Create meta.release, meta.check_result and the empty meta.column; returns their descriptions."""
+    """Create the tables ``own`` of _OWN (meta.column empty); returns their descriptions."""
     described = {}
-    for name, (description, columns) in _OWN.items():
+    for name in own:
+        description, columns = _OWN[name]
         con.execute(f'create table out.meta."{name}" ({", ".join(f"{column} {kind}" for column, (kind, _) in columns.items())})')
         described["meta", name] = (description, {column: text for column, (_, text) in columns.items()})
     con.execute(
-        "insert into out.meta.release values (?, ?, ?, ?, ?, ?)",
-        [release_id, audit.run_id, audit.as_of, now, audit.is_synthetic, audit.code_version],
+        "insert into out.meta.release values (?, ?, ?, ?, ?, ?, ?)",
+        [release_id, audit.run_id, audit.as_of, audit.territory_on, now, audit.is_synthetic, audit.code_version],
     )
     rows = [
         [
@@ -299,7 +368,7 @@ def _own_tables(
         ]
         for result in audit.results
     ]
-    if rows:
+    if rows and "check_result" in own:
         con.executemany(f"insert into out.meta.check_result values ({', '.join('?' * 12)})", rows)
     return described
 
@@ -329,11 +398,9 @@ def _tables_of(con: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
     return [(str(schema), str(name)) for schema, name in con.execute(query).fetchall()]
 
 
-def _digest(con: duckdb.DuckDBPyConnection, database: str, schema: str, name: str) -> Any:
-    """Rows and an order-free digest of a table's content."""
-    return con.execute(
-        f'select count(*), bit_xor(hash(t)), sum(hash(t)::hugeint) from {database}.{schema}."{name}" as t'
-    ).fetchall()
+def _digest(con: duckdb.DuckDBPyConnection, query: str) -> Any:
+    """Rows and an order-free digest of what a query gives."""
+    return con.execute(f"select count(*), bit_xor(hash(t)), sum(hash(t)::hugeint) from ({query}) as t").fetchall()
 
 
 def _export(con: duckdb.DuckDBPyConnection, folder: Path, schema: str, name: str) -> None:

@@ -18,7 +18,7 @@ from tests.same import assert_same_tables
 def test_first_night_publishes_a_whole_release(published: House) -> None:
     release = published.settings.current
     assert publication.verify(release) == []
-    assert {p.name for p in release.iterdir()} == {"warehouse.duckdb", "parquet", "csv", "audit.json", "SHA256SUMS"}
+    assert {p.name for p in release.iterdir()} == {"warehouse.duckdb", "parquet", "csv", "public", "audit.json", "SHA256SUMS"}
     assert all(not os.access(p, os.W_OK) or os.geteuid() == 0 for p in release.rglob("*.duckdb"))
     assert oct((release / "warehouse.duckdb").stat().st_mode & 0o777) == "0o444"
     [(release_id, is_synthetic, as_of)] = published.query("select release_id, is_synthetic, as_of::varchar from meta.release")
