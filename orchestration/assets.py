@@ -13,7 +13,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from dagster_dbt import DagsterDbtTranslator, dbt_assets
 from expectations import release as release_suite
 from expectations import results as verdicts
 from ingest import clock
-from ingest.landfile import LandFile, Source
+from ingest.landfile import QUESTION_FORMATS, LandFile, Source
 from ingest.tables import FEDERAL, SERVICES, TABLES
 from orchestration import publication, warehouse
 from orchestration.night import REFERENCE_TABLES, Night, Refused, SourceState, write_atomically
@@ -37,18 +37,34 @@ OWNERS = ["team:rollin"]
 #: A release older than this is told on the asset's page and by Dagster's freshness daemon.
 FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
 
+#: The first day that has a partition, and the earliest that changes can be asked for again from.
+PROGRAMME_START = date(2026, 1, 1)
+
 COMPETENCES = dg.AssetKey(["clean", "deutschland", "competences"])
 AUDIT = dg.AssetKey(["release", "audit"])
 RELEASE = dg.AssetKey(["release", "current"])
 
 #: What the run itself contributes to the inputs, beside the canonical tables.
-RUN_TABLES = ("run", "land", "land_service", "source", "delivery", "quarantine")
+RUN_TABLES = (
+    "run",
+    "land",
+    "land_service",
+    "source",
+    "delivery",
+    "quarantine",
+    "region_successors",
+    "authority_successors",
+    "public_usage",
+    "public_cost",
+)
 
 
 def nights() -> dg.DailyPartitionsDefinition:
     """One partition per Berlin day since the programme began; a clock set ahead by ``ROLLIN_NOW`` has its days too."""
     ahead = (clock.day_of(clock.now()) - clock.day_of(clock.real_now())).days
-    return dg.DailyPartitionsDefinition(start_date="2026-01-01", timezone="Europe/Berlin", end_offset=max(ahead, 0) + 1)
+    return dg.DailyPartitionsDefinition(
+        start_date=PROGRAMME_START.isoformat(), timezone="Europe/Berlin", end_offset=max(ahead, 0) + 1
+    )
 
 
 def slug(name: str) -> str:
@@ -83,12 +99,14 @@ def source_assets(land: LandFile, source: Source, partitions: dg.PartitionsDefin
 
     @dg.asset(
         key=landing_key(land, source),
+        deps=[COMPETENCES] if source.format in QUESTION_FORMATS else [],  # who is competent decides what is asked
         group_name=slug(land.name),
         owners=OWNERS,
         kinds={source.format},
         description=f"Bytes of {land.name}/{source.name} ({source.format}), exactly as received.",
         metadata={"licence": source.licence or "not stated", "location": source.location},
         partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
         freshness_policy=FRESHNESS,
         check_specs=[fetched],
         required_resource_keys={"night"},
@@ -96,7 +114,7 @@ def source_assets(land: LandFile, source: Source, partitions: dg.PartitionsDefin
     def landing(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         night: Night = context.resources.night
         with night.step("fetch"):
-            outcome = night.fetch(land.land_code, source.name)
+            outcome = night.fetch(land.land_code, source.name, _again_from(context, night))
         return dg.MaterializeResult(
             metadata={
                 "status": outcome.status,
@@ -136,6 +154,13 @@ def source_assets(land: LandFile, source: Source, partitions: dg.PartitionsDefin
         return dg.MaterializeResult(metadata=_state_metadata(state), check_results=[_admitted(state)])
 
     return [landing, clean]
+
+
+def _again_from(context: dg.AssetExecutionContext, night: Night) -> date | None:
+    """The first day of a backfill: of the range that the run was given, or a day before tonight's. None in an ordinary night."""
+    days = context.partition_key_range
+    first = date.fromisoformat(days.start)
+    return first if context.has_partition_key_range or first < clock.day_of(night.now) else None
 
 
 def _state_metadata(state: SourceState) -> dict[str, Any]:
@@ -342,6 +367,7 @@ def make_audit(settings: Settings, night: Night) -> publication.Audit:
     record = publication.Audit(
         run_id=night.run_id,
         as_of=night.as_of,
+        territory_on=night.territory_on,
         build_sha256=publication.sha256_of(build),
         inputs_sha256=(night.folder / "inputs.sha256").read_text(encoding="utf-8"),
         code_version=code_version(),
@@ -356,7 +382,8 @@ def make_audit(settings: Settings, night: Night) -> publication.Audit:
 
 def release_asset(settings: Settings, manifest_path: Path) -> dg.AssetsDefinition:
     """The release: readers see it from the moment that this asset is materialised."""
-    marts = warehouse.marts(warehouse.load_manifest(manifest_path))
+    manifest = warehouse.load_manifest(manifest_path)
+    marts, masked = warehouse.marts(manifest), warehouse.masked(manifest)
 
     @dg.asset(
         key=RELEASE,
@@ -364,7 +391,7 @@ def release_asset(settings: Settings, manifest_path: Path) -> dg.AssetsDefinitio
         group_name="release",
         owners=OWNERS,
         kinds={"duckdb", "parquet", "csv"},
-        description="The published release: warehouse.duckdb, Parquet, CSV, audit.json, SHA256SUMS.",
+        description="The published release: warehouse.duckdb, Parquet, CSV, the public tier, audit.json, SHA256SUMS.",
         freshness_policy=FRESHNESS,
         required_resource_keys={"night"},
     )
@@ -373,7 +400,9 @@ def release_asset(settings: Settings, manifest_path: Path) -> dg.AssetsDefinitio
         with night.step("publish"):
             log.info("publishing")
             build = night.folder / "warehouse.duckdb"
-            release_id = publication.publish(settings, build, run_id=night.run_id, now=night.now, marts=marts)
+            # a rebuilt past is published today
+            now = night.now if settings.as_of is None else clock.now()
+            release_id = publication.publish(settings, build, run_id=night.run_id, now=now, marts=marts, masked=masked)
         night.conclude("published", f"Release {release_id} is published.", release_id)
         return dg.MaterializeResult(
             metadata={

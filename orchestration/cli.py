@@ -10,7 +10,9 @@ import json
 import logging
 import math
 import os
+import re
 import sys
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, NoReturn
@@ -60,10 +62,29 @@ def cli() -> None:
 @click.option(
     "--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Rebuild what was known at the end of that day; never becomes current."
 )
+@click.option(
+    "--from", "again_from", type=click.DateTime(["%Y-%m-%d"]), help="Ask portals again for what changed from that day on."
+)
+@click.option("--to", "again_to", type=click.DateTime(["%Y-%m-%d"]), help="Last day that --from is about (default: today).")
+@click.option(
+    "--territory",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Report on the municipalities and authorities of that day (default: of the run's day).",
+)
 @click.option("--sample", is_flag=True, help="Run on the embedded synthetic world, offline.")
 @click.option("--full", is_flag=True, help="Build anew even where nothing changed.")
 @click.option("--verbose", is_flag=True, help="Tell what each step does, with tracebacks.")
-def refresh(home: Path | None, laender: Path | None, as_of: datetime | None, sample: bool, full: bool, verbose: bool) -> None:
+def refresh(
+    home: Path | None,
+    laender: Path | None,
+    as_of: datetime | None,
+    again_from: datetime | None,
+    again_to: datetime | None,
+    territory: datetime | None,
+    sample: bool,
+    full: bool,
+    verbose: bool,
+) -> None:
     """Fetch, clean, build, check and publish: one night.
 
     Exit codes: 0 published or nothing changed, 1 unexpected, 2 usage or configuration, 3 refused by tests or the gate,
@@ -72,7 +93,13 @@ def refresh(home: Path | None, laender: Path | None, as_of: datetime | None, sam
     from orchestration.progress import show_progress
     from orchestration.refresh import refresh as run
 
-    settings = _settings(home, laender, as_of.date() if as_of else None, full=full, is_sample=sample)
+    given = _settings(home, laender, as_of.date() if as_of else None, full=full, is_sample=sample)
+    settings = replace(
+        given,
+        territory=territory.date() if territory else given.territory,
+        again_from=again_from.date() if again_from else None,
+        again_to=again_to.date() if again_to else None,
+    )
     with show_progress(verbose=verbose):
         result = run(settings)
     if result.exit_code:
@@ -133,19 +160,189 @@ def status(home: Path | None, as_json: bool) -> None:
                 for s in state["sources"]
             ],
         )
+    for taken in state["withdrawn"]:
+        click.echo(
+            f"Withdrawn: {taken['land_code']}/{taken['source']} {taken['delivery_id']} since {taken['withdrawn_at'].isoformat()}: "
+            f"{taken['reason']}"
+        )
+
+
+@cli.command()
+@click.argument("source", metavar="[LAND/SOURCE]", required=False)
+@_HOME
+@_LAENDER
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def deliveries(source: str | None, home: Path | None, laender: Path | None, as_json: bool) -> None:
+    """List what was received from every source, or from one, with its id, and whether it counts."""
+    from orchestration.deliveries import delivery_states
+
+    settings = _settings(home, laender)
+    land_code, name = _named(settings, source) if source else (None, None)
+    states = delivery_states(settings, land_code, name)
+    if as_json:
+        click.echo(json.dumps([state.to_dict() for state in states], ensure_ascii=False, indent=1))
+        return
+    if not states:
+        click.echo(f"{source or 'No source'} has delivered {'nothing' if source else 'anything'} to {settings.home} yet.")
+        return
+    _table(
+        ["source", "delivery", "received (UTC)", "file", "rows", "clean", "state", "why"],
+        [
+            [
+                f"{state.land_code}/{state.source}",
+                state.delivery_id,
+                f"{state.delivered_at:%Y-%m-%d %H:%M:%S}",
+                state.file,
+                state.rows_delivered,
+                state.rows_clean,
+                state.state,
+                state.reason_en,
+            ]
+            for state in states
+        ],
+    )
+
+
+@cli.command()
+@click.argument("source", metavar="LAND/SOURCE")
+@click.argument("delivery_id")
+@_HOME
+@_LAENDER
+@click.option("--reason", help="Why, in one sentence; it is published with the delivery.")
+@click.option("--undo", is_flag=True, help="Let a withdrawn delivery count again.")
+def withdraw(source: str, delivery_id: str, home: Path | None, laender: Path | None, reason: str | None, undo: bool) -> None:
+    """From now on a delivery no longer counts; its predecessor does. Nothing that was received is changed."""
+    from ingest.landing import Landing
+    from orchestration import withdrawals
+    from orchestration.night import Busy, lock
+
+    settings = _settings(home, laender)
+    land_code, name = _named(settings, source)
+    landing = Landing(settings.home)
+    try:
+        with lock(settings):
+            if undo:
+                withdrawals.undo(landing, land_code, name, delivery_id, reason, settings.now())
+                click.echo(f"{delivery_id} counts again from the next refresh on.")
+            else:
+                withdrawals.withdraw(landing, land_code, name, delivery_id, reason or "", settings.now())
+                click.echo(f"{delivery_id} is withdrawn: run 'rollin refresh' to publish without it, --undo takes this back.")
+    except Busy as error:
+        _fail(str(error), 5)
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--land", required=True, help="Code or name of the Land that would deliver it.")
+@click.option("--source", required=True, help="Name of the source in the Land file.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for the annotated copy (default: the current one).")
+@click.option("--lang", type=click.Choice(["de", "en"]), default="de", show_default=True, help="Language of what is told.")
+@click.option("--json", "as_json", is_flag=True, help="For programs: everything, every row included.")
+@_HOME
+@_LAENDER
+def check(
+    file: Path, land: str, source: str, out: Path | None, lang: str, as_json: bool, home: Path | None, laender: Path | None
+) -> None:
+    """Try FILE as a delivery before it is sent: what is accepted, what is not and why, row by row.
+
+    Exit codes: 0 it would be admitted, 3 it would be refused, 2 usage. Nothing is landed or published.
+    """
+    from orchestration.check import check as run
+    from orchestration.check import shown_rows, told
+
+    language: Any = lang
+    verdict = run(_settings(home, laender), file, land, source, out, language)
+    if as_json:
+        click.echo(json.dumps(verdict.to_dict(), ensure_ascii=False, indent=1, default=str))
+    else:
+        for line in told(verdict, language):
+            click.echo(line)
+        names, rows, more = shown_rows(verdict, language)
+        if rows:
+            _table(names, rows)
+        if more:
+            click.echo(more)
+        if verdict.copy:
+            click.echo(f"{'Kommentierte Kopie' if lang == 'de' else 'Annotated copy'}: {verdict.copy}")
+    sys.exit(verdict.exit_code)
+
+
+def _named(settings: Settings, source: str) -> tuple[str, str]:
+    """(land_code, source) of ``06/kosten`` or ``hessen/kosten``."""
+    from ingest.landfile import LandFileError, load
+
+    land, slash, name = source.partition("/")
+    if not slash or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise UsageError(f"'{source}' names no source: write LAND/SOURCE, for example 06/kosten.")
+    if re.fullmatch(r"[0-9]{2}", land):
+        return land, name
+    try:
+        codes = {one.name.casefold(): code for code, one in load(settings.laender, settings.environ).items()}
+    except LandFileError as error:
+        raise UsageError(str(error)) from None
+    if land.casefold() not in codes:
+        raise UsageError(f"'{land}' is no Land of the Land files: write its code, for example 06/kosten.")
+    return codes[land.casefold()], name
+
+
+@cli.command()
+@_HOME
+@_LAENDER
+@click.option("--land", "land_code", help="Only this Land, by its code (00: the federal sources).")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def doctor(home: Path | None, laender: Path | None, land_code: str | None, as_json: bool) -> None:
+    """Try every source with one small request and say what it found; nothing is fetched for good.
+
+    Exit codes: 0 every required source answers as it should (Länder that are not configured at all do not count), 1 one does not,
+    2 usage or configuration.
+    """
+    from dataclasses import asdict
+
+    from orchestration.doctor import blocking, examine
+
+    settings = _settings(home, laender)
+    outcomes = examine(settings, land_code)
+    blocked = blocking(settings, outcomes)
+    if as_json:
+        click.echo(json.dumps([asdict(one) for one in outcomes], ensure_ascii=False, indent=1, default=str))
+    else:
+        _table(
+            ["source", "required", "status", "ms", "what came"],
+            [
+                [
+                    f"{one.land_code}/{one.source}",
+                    "yes" if one.is_required else "",
+                    one.status,
+                    one.milliseconds,
+                    " - ".join(text for text in (one.found_en, one.problem_en) if text),
+                ]
+                for one in outcomes
+            ],
+        )
+    if blocked:
+        names = ", ".join(f"{one.land_code}/{one.source}" for one in blocked)
+        _fail(f"{len(blocked)} required source{'s' * (len(blocked) != 1)} cannot be read: {names}. See above what to do.", 1)
 
 
 @cli.command()
 @click.argument("query")
 @_HOME
 @click.option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True)
-def sql(query: str, home: Path | None, form: str) -> None:
+@click.option(
+    "--tier", type=click.Choice(["exact", "public"]), default="exact", show_default=True, help="public: what may leave the house."
+)
+def sql(query: str, home: Path | None, form: str, tier: str) -> None:
     """Run QUERY on the current release, read-only: rollin sql "from coverage_daily limit 5"."""
     import duckdb
 
-    warehouse = _settings(home).current / "warehouse.duckdb"
+    release = _settings(home).current
+    warehouse = release / ("public" if tier == "public" else "") / "warehouse.duckdb"
     if not warehouse.is_file():
-        raise UsageError("Nothing is published yet: run 'rollin refresh'.")
+        raise UsageError(
+            "The current release has no public tier: run 'rollin refresh --full'."
+            if release.is_dir()
+            else "Nothing is published yet: run 'rollin refresh'."
+        )
     try:
         with duckdb.connect(str(warehouse), read_only=True, config={"enable_external_access": "false"}) as con:
             con.execute("set search_path = 'core,metrics,meta'; set TimeZone = 'UTC'")
@@ -234,6 +431,7 @@ def _settings(
         as_of=as_of,
         full=full,
         is_sample=is_sample or given.is_sample,
+        territory=given.territory,
         environ=given.environ,
     )
 

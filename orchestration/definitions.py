@@ -69,4 +69,5 @@ def build_defs(settings: Settings) -> dg.Definitions:
         jobs=[job],
         schedules=[every_night],
         resources={"night": night},
+        executor=dg.in_process_executor,  # also for what the web page starts outside the job: each process would want the home's lock
     )

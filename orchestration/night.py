@@ -12,12 +12,15 @@ Under ``build/``::
     dbt/                            dbt's own target and logs
 
 Under ``landing/attempts/<land_code>/<source>.jsonl``: one line per attempt to fetch, so that a source that answered "unchanged" is
-known to be up to date, also when the past is rebuilt.
+known to be up to date, also when the past is rebuilt. ``since``: from when on changes were asked for, ``repeats``: the delivery whose
+bytes came once more. Under ``landing/laender.jsonl``: one line whenever the Land files were others than before, their bytes among
+landing's objects, so that the past is rebuilt in the words of its day.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import hashlib
 import json
@@ -36,12 +39,15 @@ from filelock import FileLock, Timeout
 
 from ingest import clock
 from ingest.clean import QUARANTINE_SCHEMA, CleaningRecord, clean_delivery
-from ingest.directory import Reference, build_references
+from ingest.directory import OPEN_START, Reference, authority_successors, build_references, region_successors
 from ingest.fetch import FetchOutcome, fetch_source
-from ingest.landfile import LandFile, LandFileError, Source, load
-from ingest.landing import Delivery, Landing
+from ingest.landfile import QUESTION_FORMATS, LandFile, LandFileError, Source, load
+from ingest.landing import Delivery, Landing, object_path
+from ingest.portals import Question
 from ingest.tables import FEDERAL, TABLES
-from orchestration import alerts
+from orchestration import alerts, journal, withdrawals
+from orchestration.deliveries import judgements
+from orchestration.questions import questions
 from orchestration.settings import Settings, UsageError, code_version
 
 log = logging.getLogger("rollin.night")
@@ -71,13 +77,18 @@ _OUTCOMES: dict[type[Exception], str] = {Refused: "refused", NoData: "no_data", 
 
 @dataclass(frozen=True)
 class Admission:
-    """Whether one cleaned delivery may be used. ``refusal_de``/``refusal_en``: why not, in one sentence."""
+    """Whether one cleaned delivery may be used. ``refusal_de``/``refusal_en``: why not, in one sentence.
+
+    ``withdrawn_at``, ``withdrawal_reason``: where somebody withdrew it; it is not judged then, and has no ``checks``.
+    """
 
     record: CleaningRecord
     is_admitted: bool
     refusal_de: str | None
     refusal_en: str | None
     checks: list[dict[str, Any]] = field(default_factory=list)
+    withdrawn_at: datetime | None = None
+    withdrawal_reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +97,7 @@ class SourceState:
 
     ``status``: ``current`` (its newest delivery is admitted and the last attempt worked), ``stale`` (a predecessor is carried
     forward), ``missing`` (nothing admissible), ``not_configured``. ``confirmed_at``: the last instant at which the admitted data
-    were known to be what the source holds.
+    were known to be what the source holds. A ``current`` source has a message where an older file of a folder is withdrawn.
     """
 
     land_code: str
@@ -113,6 +124,9 @@ class Night:
         self.run_id = run_id
         self.now = settings.now()
         self.as_of: date = settings.as_of or clock.day_of(self.now)
+        self.territory_on: date = settings.territory or self.as_of
+        if self.territory_on < OPEN_START:
+            raise UsageError(f"--territory {self.territory_on} lies before {OPEN_START}: name a later day.")
         try:
             self.laender = load(settings.laender, settings.environ)
         except LandFileError as error:
@@ -175,50 +189,98 @@ class Night:
         """Whether what this Land delivers tonight is synthetic."""
         return self.settings.is_sample or land.is_synthetic
 
+    def configured(self) -> list[str]:
+        """Länder that take part: their connections come from a source that is configured or has delivered before."""
+        return [
+            code
+            for code, land in self.laender.items()
+            if code != FEDERAL and any(self._takes_part(code, s) for s in land.sources if s.table == "connections")
+        ]
+
+    def _takes_part(self, land_code: str, source: Source) -> bool:
+        if self.settings.as_of is None:
+            return source.is_configured(self.settings.environ) or self.landing.newest(land_code, source.name) is not None
+        # today's environment says nothing about the past, what was asked and what was received then does
+        attempts = self._attempts(land_code, source.name)
+        if attempts and attempts[-1]["status"] != "not_configured":
+            return True
+        first = next(iter(self.landing.deliveries(land_code, source.name)), None)
+        return first is not None and first.delivered_at <= self.now
+
     def measured(self) -> list[str]:
-        """Länder that are measured: their connections come from a source that is configured or has delivered before."""
-        codes = []
-        for code, land in self.laender.items():
-            sources = [s for s in land.sources if s.table == "connections"]
-            if code != FEDERAL and any(
-                s.is_configured(self.settings.environ) or self.landing.newest(code, s.name) is not None for s in sources
-            ):
-                codes.append(code)
-        return codes
+        """Länder of which connections are known: a configured one that has delivered nothing usable is not measured, and not at zero."""
+        return [
+            code
+            for code in self.configured()
+            if any(self.admit(code, s.name).admitted for s in self.laender[code].sources if s.table == "connections")
+        ]
 
     def require_land(self) -> None:
-        """Raise UsageError where no Land is configured: there would be nothing to measure."""
-        if not self.measured():
-            raise UsageError(
-                "No Land is configured: set the addresses that its Land file names (see README, 'A Land file'), "
-                "or try the embedded sample with --sample."
+        """Raise UsageError where no Land is configured, NoData where none was on the day to rebuild: there would be nothing to measure."""
+        if self.configured():
+            return
+        if self.settings.as_of is not None:
+            raise NoData(
+                f"Nothing was known at the end of {self.settings.as_of}: no Land had been asked yet. Name a later day; "
+                "'rollin deliveries' lists what was received when."
             )
+        raise UsageError(
+            "No Land is configured: set the addresses that its Land file names (see README, 'A Land file'), "
+            "or try the embedded sample with --sample."
+        )
 
-    def fetch(self, land_code: str, name: str) -> FetchOutcome:
-        """Ask one source; whatever the other side does, the outcome is recorded and the night goes on."""
+    def fetch(self, land_code: str, name: str, again_from: date | None = None) -> FetchOutcome:
+        """Ask one source; whatever the other side does, the outcome is recorded and the night goes on.
+
+        ``again_from``: a portal that can answer changes is asked for those from this Berlin day on, known or not.
+        Where the past is rebuilt nothing is asked and nothing recorded: what comes in today was not known then.
+        """
+        if self.settings.as_of is not None:
+            return FetchOutcome("unchanged")
         land, source = self.source(land_code, name)
         self._guard(land, source)
-        since = self._changes_since(land_code, name) if source.since else None
+        if not self._is_due(land_code, source):
+            log.info("%s/%s: asked less than %s days ago", land.name, name, source.every_days)
+            return FetchOutcome("unchanged")
+        asked = self._questions() if source.format in QUESTION_FORMATS and source.is_configured(self.settings.environ) else []
+        since = self._changes_since(land_code, source) if source.since else None
+        if since is not None and again_from is not None:
+            since = min(since, clock.start_of(again_from))
         outcome = fetch_source(
             land,
             source,
             self.landing,
-            land_codes=self.measured(),
+            land_codes=self.configured(),
             now=self.now,
             since=since,
+            questions=asked,
             environ=self.settings.environ,
             is_synthetic=self.is_synthetic(land),
         )
-        path = self._attempts_path(land_code, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        line = {"at": self.now.isoformat(), "status": outcome.status, "de": outcome.problem, "en": outcome.problem_en}
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        attempt = {
+            "status": outcome.status,
+            "since": since.isoformat() if since else None,
+            "repeats": outcome.repeats,
+            "de": outcome.problem,
+            "en": outcome.problem_en,
+        }
+        journal.append(self._attempts_path(land_code, name), self.now, attempt)
         if outcome.status == "failed":
             log.warning("%s/%s: %s", land.name, name, outcome.problem_en)
         elif outcome.status != "not_configured":
             log.info("%s/%s: %s (%d requests, %d bytes)", land.name, name, outcome.status, outcome.requests, outcome.bytes)
         return outcome
+
+    def _is_due(self, land_code: str, source: Source) -> bool:
+        """Whether a source that is asked only every so many days is to be asked tonight. What failed is asked again the next night."""
+        if source.every_days is None:
+            return True
+        last = max(self._good_attempts(land_code, source.name, None), default=None)
+        return last is None or (clock.day_of(self.now) - clock.day_of(last)).days >= source.every_days
+
+    def _questions(self) -> list[Question]:
+        """What a catalogue is asked about the Länder that take part, on this run's day."""
+        return questions([self.laender[code] for code in self.configured()], self.references, clock.day_of(self.now))
 
     def admit(self, land_code: str, name: str) -> SourceState:
         """Clean what is new of a source, check it, and say what may be used tonight and how old that is."""
@@ -227,13 +289,17 @@ class Night:
         land, source = self.source(land_code, name)
         reference = self.reference(land_code) if TABLES[source.table].day else None
         deliveries = self.landing.deliveries(land_code, name, until=self.now + timedelta(microseconds=1))
+        withdrawn = withdrawals.withdrawn(self.landing, land_code, name, deliveries, self.now)
         self._guard(land, source)
         admissions: list[Admission] = []
         predecessor: CleaningRecord | None = None
         for delivery in deliveries:
             log.debug("%s/%s: %s", land.name, name, delivery.delivery_id)
             record = clean_delivery(self.settings.home, self.landing, land, source, delivery, reference, self.now)
-            admission = self._checked(source, record, predecessor)
+            if (taken_back := withdrawn.get(delivery.delivery_id)) is not None:
+                admission = _withdrawn(record, taken_back)
+            else:
+                admission = self.judge(source, record, predecessor)
             admissions.append(admission)
             if admission.is_admitted:
                 predecessor = record
@@ -299,18 +365,7 @@ class Night:
 
     def _attempts(self, land_code: str, name: str) -> list[dict[str, Any]]:
         """Attempts up to this run's instant; a line that a kill cut short is no attempt."""
-        attempts = []
-        try:
-            lines = self._attempts_path(land_code, name).read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
-            return []
-        for line in lines:
-            with contextlib.suppress(ValueError, KeyError):
-                attempt = json.loads(line)
-                attempt["at"] = datetime.fromisoformat(attempt["at"])
-                if attempt["at"] <= self.now:
-                    attempts.append(attempt)
-        return attempts
+        return journal.read(self._attempts_path(land_code, name), self.now)
 
     def _good_attempts(self, land_code: str, name: str, before: datetime | None) -> list[datetime]:
         """When the source answered and nothing was wrong with the answer, so far as it was received before an instant."""
@@ -320,16 +375,39 @@ class Night:
             if attempt["status"] in ("new", "unchanged") and (before is None or attempt["at"] < before)
         ]
 
-    def _changes_since(self, land_code: str, name: str) -> datetime | None:
-        """From when on changes are asked for: the last good attempt; what was refused or never judged is asked for again."""
-        newest = self.landing.newest(land_code, name)
-        if newest is None:
-            return None
-        folder = self.settings.home / "clean" / "admissions" / land_code / name
-        is_judged_good = any(_is_admitted(path) for path in folder.glob(f"{newest.delivery_id}.*.json"))
-        return max(self._good_attempts(land_code, name, None if is_judged_good else newest.delivered_at), default=None)
+    def _changes_since(self, land_code: str, source: Source) -> datetime | None:
+        """From when on changes are asked for; what was refused, withdrawn or never judged is asked for again."""
+        deliveries = self.landing.deliveries(land_code, source.name)
+        withdrawn = withdrawals.withdrawn(self.landing, land_code, source.name, deliveries, self.now)
+        judged = judgements(self.settings.home, land_code, source.name)
+        good = {
+            delivery.delivery_id
+            for delivery in deliveries
+            if delivery.delivery_id not in withdrawn and judged.get(delivery.delivery_id, {}).get("is_admitted")
+        }
+        return self._known_until(land_code, source, deliveries, good)
 
-    def _checked(self, source: Source, record: CleaningRecord, predecessor: CleaningRecord | None) -> Admission:
+    def _known_until(self, land_code: str, source: Source, deliveries: list[Delivery], good: set[str]) -> datetime | None:
+        """The instant up to which the ``good`` deliveries hold every change of a portal that answers changes; None where they do not
+        begin at the beginning.
+
+        An attempt tells what changed between the instant that it asked since and its own, unless what it brought is no longer good.
+        """
+        brought: dict[datetime, set[str]] = {}
+        for delivery in deliveries:
+            brought.setdefault(delivery.delivered_at, set()).add(delivery.delivery_id)
+        spans = []
+        for attempt in self._attempts(land_code, source.name):
+            told = {*brought.get(attempt["at"], ()), *([attempt["repeats"]] if attempt.get("repeats") else [])}
+            if attempt["status"] in ("new", "unchanged") and told <= good:
+                spans.append((datetime.fromisoformat(attempt["since"]) if attempt.get("since") else None, attempt["at"]))
+        known: datetime | None = None
+        for since, at in spans:  # in the order of time: one that asked since later than all before it leaves a gap
+            if since is None or (known is not None and since <= known):
+                known = at if known is None else max(known, at)
+        return known
+
+    def judge(self, source: Source, record: CleaningRecord, predecessor: CleaningRecord | None) -> Admission:
         """The delivery checks of one record; what was judged already, against the same predecessor and limits, is not judged again."""
         from expectations import thresholds
 
@@ -370,31 +448,44 @@ class Night:
         refusal_de, refusal_en = refusal or (None, None)
         admission = Admission(record, refusal is None, refusal_de, refusal_en, [r.to_dict() for r in results])
         document = {k: v for k, v in asdict(admission).items() if k != "record"} | {"against": against}
-        write_atomically(path, json.dumps(document, ensure_ascii=False, indent=1, default=str))
+        if self.settings.as_of is None:  # what is judged again as it was known once must not overwrite what is known now
+            write_atomically(path, json.dumps(document, ensure_ascii=False, indent=1, default=str))
         return admission
 
     def _state(self, land: LandFile, source: Source, deliveries: list[Delivery], admissions: list[Admission]) -> SourceState:
         attempts = self._attempts(land.land_code, source.name)
         last = attempts[-1] if attempts else None
         admitted = [a for a in admissions if a.is_admitted]
-        # A refusal stands until the same file, or the same list, is delivered well; another file of a folder does not mend it.
-        newest_of_address = {_address(source, d): a for d, a in zip(deliveries, admissions, strict=True)}
-        standing = sorted((a for a in newest_of_address.values() if not a.is_admitted), key=lambda a: a.record.delivery_id)
         confirmed_at = None
-        if admitted:
-            until = standing[0].record.delivered_at if standing else None
-            confirmed_at = max([admitted[-1].record.delivered_at, *self._good_attempts(land.land_code, source.name, until)])
+        if source.since:  # what was not admitted stands until it has been asked for again and came well
+            good = {a.record.delivery_id for a in admitted}
+            known = self._known_until(land.land_code, source, deliveries, good)
+            standing = [a for a in admissions if not a.is_admitted and (known is None or a.record.delivered_at > known)]
+            carried = standing
+            if admitted:
+                confirmed_at = known or admitted[0].record.delivered_at
+        else:
+            # A refusal stands until the same file, or the same list, is delivered well; another file of a folder does not mend it.
+            # A withdrawal is somebody's will: what else the folder brings later is new.
+            newest_of_address = {_address(source, d): a for d, a in zip(deliveries, admissions, strict=True)}
+            standing = sorted((a for a in newest_of_address.values() if not a.is_admitted), key=lambda a: a.record.delivery_id)
+            newest = admitted[-1].record.delivery_id if admitted else ""
+            carried = [a for a in standing if a.withdrawn_at is None or a.record.delivery_id > newest]
+            if admitted:
+                until = carried[0].record.delivered_at if carried else None
+                confirmed_at = max([admitted[-1].record.delivered_at, *self._good_attempts(land.land_code, source.name, until)])
         message_de = message_en = None
         if standing:
             message_de, message_en = standing[-1].refusal_de, standing[-1].refusal_en
-        if last is not None and last["status"] == "failed":
+        has_failed = last is not None and last["status"] == "failed"
+        if last is not None and has_failed:
             message_de, message_en = last["de"], last["en"]
         if not admitted and last is not None and last["status"] == "not_configured":
             status, message_de, message_en = "not_configured", last["de"], last["en"]
         elif not admitted:
             status = "missing"
         else:
-            status = "stale" if message_en else "current"
+            status = "stale" if carried or has_failed else "current"
         return SourceState(
             land.land_code,
             source.name,
@@ -410,9 +501,9 @@ class Night:
     # -------------------------------------------------------------------------------------------------------------------- the inputs
 
     def demand(self) -> None:
-        """Raise NoData where a required source of a measured Land has no admissible data young enough."""
+        """Raise NoData where a required source of a Land that takes part has no admissible data young enough, or no Land has connections."""
         self.require_land()
-        for code in (FEDERAL, *self.measured()):
+        for code in (FEDERAL, *self.configured()):
             land = self.laender[code]
             for source in land.sources:
                 state = self.admit(code, source.name)
@@ -422,13 +513,33 @@ class Night:
                 if state.confirmed_at is None:
                     why = state.message_en or "nothing was delivered yet"
                     raise NoData(f"{where} is required and has no admissible data: {why}")
-                age = (self.now - state.confirmed_at) / timedelta(days=1)
+                age = (self._judged_at - state.confirmed_at) / timedelta(days=1)
                 if age > source.max_age_days:
                     why = state.message_en or "it has not been fetched since"
                     raise NoData(
                         f"{where} is required and its last admissible data are {age:.1f} days old, more than "
                         f"max_age_days = {source.max_age_days}: {why}"
                     )
+        if not self.measured():
+            raise NoData("No Land has connections that can be used: " + " ".join(self.unmeasured().values()))
+
+    def unmeasured(self) -> dict[str, str]:
+        """Länder that take part and are not measured tonight, by code, each with the sentence that says why."""
+        sentences = {}
+        for code in sorted(set(self.configured()) - set(self.measured())):
+            land = self.laender[code]
+            states = [self.admit(code, s.name) for s in land.sources if s.table == "connections"]
+            why = next((state.message_en for state in states if state.message_en), "nothing was delivered yet.")
+            sentences[code] = f"{land.name} is not measured, its connections are not known: {why}"
+        return sentences
+
+    @functools.cached_property
+    def _judged_at(self) -> datetime:
+        """The instant at which ages are measured: now, or where the past is rebuilt that of its last run, which judged them then."""
+        if self.settings.as_of is None:
+            return self.now
+        attempts = [self._attempts(code, source.name)[-1:] for code, land in self.laender.items() for source in land.sources]
+        return max((attempt["at"] for last in attempts for attempt in last), default=self.now)
 
     def assemble(self) -> str:
         """Lay out what dbt reads tonight and return the sha256 of all of it: equal inputs make equal tables.
@@ -450,6 +561,8 @@ class Night:
 
         sha = hashlib.sha256(code_version().encode())
         measured = self.measured()
+        for sentence in self.unmeasured().values():
+            log.warning("%s", sentence)
         codes = [FEDERAL, *measured]
         for code in codes:
             for source in self.laender[code].sources:
@@ -469,13 +582,51 @@ class Night:
             frame = frame.cast(_enums_as_text(TABLES[table].polars_schema()))
             frame.write_parquet(inputs / table / "derived.parquet")
             sha.update(frame.write_csv().encode())
+        for table, frame in self._succession(measured).items():
+            (inputs / table).mkdir()
+            frame.write_parquet(inputs / table / f"{table}.parquet")
+            sha.update(frame.write_csv().encode())
 
+        self._recall(inputs)
         for name, frame in self._own_tables(codes).items():
             (inputs / name).mkdir()
             frame.write_parquet(inputs / name / f"{name}.parquet")
             stamps = [column for column in ("run_id", "now_at", "last_attempt_at") if column in frame.columns]
             sha.update(frame.drop(stamps).write_csv().encode())
         return sha.hexdigest()
+
+    def _succession(self, measured: list[str]) -> dict[str, pl.DataFrame]:
+        """Where the municipalities and the measured authorities of all days are on the status reported on: two tables of the inputs."""
+        everywhere = self.references[FEDERAL]
+        is_measured = pl.col("land_code").is_in(measured)
+        regions = region_successors(everywhere.regions, everywhere.links, self.territory_on)
+        authorities = authority_successors(
+            everywhere.authorities.filter(is_measured),
+            everywhere.competences.filter(is_measured),
+            everywhere.regions,
+            regions,
+            self.territory_on,
+        )
+        return {"region_successors": regions, "authority_successors": authorities}
+
+    def _recall(self, inputs: Path) -> None:
+        """Link what the newest public tier shows: everybody knows it, and what it hid must not follow from what tonight's will show.
+
+        No part of the inputs' sha256: it changes with every release. A rebuilt past has no public tier and recalls nothing.
+        """
+        releases = self.settings.published / "releases"
+        nights = sorted(r for r in releases.glob("[0-9]*") if not r.name.endswith("-asof") and (r / "public").is_dir())
+        for name, (table, schema) in _PUBLIC_MEMORY.items():
+            (inputs / name).mkdir()
+            pl.DataFrame(schema=schema).write_parquet(inputs / name / "schema.parquet")
+            if nights and self.settings.as_of is None:
+                shown = nights[-1] / "public" / "parquet" / f"{table}.parquet"
+                if not shown.is_file():
+                    raise UsageError(
+                        f"The public tier of release {nights[-1].name} lacks {table}, which tonight's must not contradict: "
+                        "restore that release from the back-up."
+                    )
+                os.symlink(os.path.relpath(shown, (inputs / name).resolve()), inputs / name / "shown.parquet")
 
     def _own_tables(self, codes: list[str]) -> dict[str, pl.DataFrame]:
         """What a run knows about itself, as the tables ``run``, ``land``, ``land_service``, ``source`` and ``delivery``."""
@@ -484,6 +635,7 @@ class Night:
         run = {
             "run_id": self.run_id,
             "as_of": self.as_of,
+            "territory_on": self.territory_on,
             "now_at": self.now,
             "code_version": code_version(),
             "is_synthetic": any(states[c, s.name].is_synthetic for c in codes for s in self.laender[c].sources),
@@ -585,6 +737,8 @@ def open_night(settings: Settings, run_id: str) -> Iterator[Night]:
     with lock(settings):
         night = Night(settings, run_id)
         night.open_folder()
+        if settings.as_of is None:
+            record_laender(night)
         try:
             yield night
         finally:
@@ -592,6 +746,65 @@ def open_night(settings: Settings, run_id: str) -> Iterator[Night]:
                 night.conclude(
                     "incomplete", "The run ended before the publication: parts of it were not asked for, or it was stopped."
                 )
+
+
+def record_laender(night: Night) -> None:
+    """Keep the Land files that a run works with, so that its day can be rebuilt in their words."""
+    files = {}
+    for code, land in night.laender.items():
+        if land.path is not None:
+            sha256, _ = night.landing.put([land.path.read_bytes()])
+            files[code] = {"name": land.path.name, "sha256": sha256}
+    document = {"files": files, "code_version": code_version()}
+    path = _laender_path(night.landing)
+    last = journal.read(path, night.now)[-1:]
+    if not last or last[0].get("files") != files or last[0].get("code_version") != document["code_version"]:
+        journal.append(path, night.now, document)
+
+
+def as_known_then(settings: Settings) -> Settings:
+    """The settings to rebuild the past with: the Land files are those of its last run. Without ``as_of`` they stay as they are.
+
+    What cannot be travelled in time is told: the code with its formulas, cleaning rules and limits is today's.
+    Raises UsageError where the Land files of then are damaged, or cannot be used by this version.
+    """
+    if settings.as_of is None:
+        return settings
+    landing = Landing(settings.home)
+    recorded = journal.read(_laender_path(landing), settings.now())[-1:]
+    if not recorded:
+        log.warning("Which Land files held on %s is not recorded: today's are used.", settings.as_of)
+        return settings
+    then = recorded[0]
+    digest = hashlib.sha256(json.dumps(then["files"], sort_keys=True).encode()).hexdigest()[:12]
+    folder = settings.build / "laender" / digest
+    for code, file in then["files"].items():
+        path = object_path(landing.root, file["sha256"])
+        try:
+            content = path.read_bytes()
+        except OSError:
+            content = b""
+        if hashlib.sha256(content).hexdigest() != file["sha256"]:
+            raise UsageError(f"The Land file {file['name']} of {settings.as_of} is damaged: restore {path} from a backup.")
+        write_atomically(folder / f"{code}-{Path(file['name']).name}", content.decode("utf-8"))
+    try:
+        load(folder, settings.environ)
+    except LandFileError as error:
+        raise UsageError(
+            f"The Land files of {settings.as_of} cannot be used by this version of Rollin ({error}): "
+            f"rebuild that day with the version of then, {then['code_version']}."
+        ) from None
+    if then["code_version"] != code_version():
+        log.warning(
+            "%s is rebuilt with the code of today; its formulas, cleaning rules and limits may differ from those of %s.",
+            settings.as_of,
+            then["code_version"],
+        )
+    return dataclasses.replace(settings, laender=folder)
+
+
+def _laender_path(landing: Landing) -> Path:
+    return landing.root / "laender.jsonl"
 
 
 @contextlib.contextmanager
@@ -611,6 +824,27 @@ def lock(settings: Settings) -> Iterator[None]:
             f"{settings.home} cannot be written ({error.strerror}): correct its rights or name another folder with --home."
         ) from None
 
+
+#: Inputs that hold what the public release before shows: its table, and the columns that are read of it.
+_PUBLIC_MEMORY: dict[str, tuple[str, dict[str, Any]]] = {
+    "public_usage": (
+        "core/fct_usage_monthly",
+        {
+            "land_code": pl.String,
+            "authority_id": pl.String,
+            "service_id": pl.String,
+            "month": pl.Date,
+            "channel": pl.String,
+            "submitted": pl.Int64,
+            "is_suppressed": pl.Boolean,
+            "suppression_pool": pl.Int32,
+        },
+    ),
+    "public_cost": (
+        "metrics/cost_per_connection",
+        {"land_code": pl.String, "service_id": pl.String, "wave": pl.Int64, "connections_published": pl.Int64},
+    ),
+}
 
 _SOURCE_SCHEMA: dict[str, Any] = {
     "land_code": pl.String,
@@ -642,6 +876,8 @@ _DELIVERY_SCHEMA: dict[str, Any] = {
     "is_in_force": pl.Boolean,
     "refusal_de": pl.String,
     "refusal_en": pl.String,
+    "withdrawn_at": pl.Datetime("us", "UTC"),
+    "withdrawal_reason": pl.String,
 }
 
 
@@ -660,39 +896,43 @@ def _delivery_row(admission: Admission, in_force: list[Admission]) -> dict[str, 
         "is_in_force": any(admission is one for one in in_force),
         "refusal_de": admission.refusal_de,
         "refusal_en": admission.refusal_en,
+        "withdrawn_at": admission.withdrawn_at,
+        "withdrawal_reason": admission.withdrawal_reason,
     }
+
+
+def _withdrawn(record: CleaningRecord, withdrawal: withdrawals.Withdrawal) -> Admission:
+    return Admission(
+        record,
+        False,
+        withdrawal.sentence_de,
+        withdrawal.sentence_en,
+        withdrawn_at=withdrawal.at,
+        withdrawal_reason=withdrawal.reason,
+    )
 
 
 def is_full_list(source: Source) -> bool:
     """Whether each answer of this source is the whole list again: no increments, and no folder that files are added to."""
-    return source.since is None and not is_folder(source)
+    return source.since is None and not source.is_folder
 
 
 def _address(source: Source, delivery: Delivery) -> str:
     """What a delivery is a new version of: its own file in a folder of files, else all that the source ever delivered."""
-    return delivery.parts[0].name if is_folder(source) and delivery.parts else ""
-
-
-def is_folder(source: Source) -> bool:
-    """Whether the location is a pattern, so that every file that matches it is a delivery of its own."""
-    return any(sign in source.location for sign in "*?[")
+    return delivery.parts[0].name if source.is_folder and delivery.parts else ""
 
 
 def selected(source: Source, admitted: list[Admission]) -> list[Admission]:
-    """The admitted deliveries whose rows count: of a snapshot the newest, it retires what it no longer names."""
+    """The admitted deliveries whose rows count: of a snapshot the newest, it retires what it no longer names; of deliveries under one
+    id of their own the newest, it replaces the others whole."""
     if source.delivers == "snapshot" and source.table != "listings":
         return admitted[-1:]
-    return admitted
+    newest = {admission.record.statement_id: admission for admission in admitted}
+    return [one for one in admitted if one.record.statement_id is None or newest[one.record.statement_id] is one]
 
 
 def _enums_as_text(schema: pl.Schema) -> pl.Schema:
     return pl.Schema({name: pl.String() if isinstance(dtype, pl.Enum) else dtype for name, dtype in schema.items()})
-
-
-def _is_admitted(path: Path) -> bool:
-    with contextlib.suppress(OSError, ValueError):
-        return bool(json.loads(path.read_text(encoding="utf-8")).get("is_admitted"))
-    return False
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest import clock
-from orchestration.night import Busy, Night, lock
+from orchestration.night import Busy, Night, NoData, as_known_then, lock
 from orchestration.settings import Settings, UsageError
 
 log = logging.getLogger("rollin.refresh")
@@ -50,11 +50,14 @@ def refresh(settings: Settings) -> RefreshResult:
         return RefreshResult("busy", str(error))
     except UsageError as error:
         return RefreshResult("misconfigured", str(error))
+    except NoData as error:
+        return RefreshResult("no_data", str(error))
 
 
 def _run(settings: Settings) -> RefreshResult:
     from orchestration import alerts, publication
 
+    settings = as_known_then(settings)
     run_id = str(uuid.uuid4())
     Night(settings, run_id).require_land()  # a configuration that cannot work is told before anything is loaded or fetched
     publication.sweep(settings)
@@ -64,13 +67,16 @@ def _run(settings: Settings) -> RefreshResult:
 
         from orchestration.definitions import NIGHTLY, build_defs
 
+        tonight = clock.day_of(settings.now()).isoformat()
+        days = _backfill_tags(settings)
         job = build_defs(settings).resolve_job_def(NIGHTLY)
         with dg.DagsterInstance.from_config(str(settings.home / "dagster")) as instance:
             _bury_killed_runs(instance)
             job.execute_in_process(
                 run_id=run_id,
                 instance=instance,
-                partition_key=clock.day_of(settings.now()).isoformat(),
+                partition_key=None if days else tonight,
+                tags=days,
                 raise_on_error=False,
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             )
@@ -85,6 +91,28 @@ def _run(settings: Settings) -> RefreshResult:
     if record is None:
         return RefreshResult("failed", "The run left no record: look into it with 'rollin dev'.", run_id)
     return RefreshResult(record["outcome"], record["message"], run_id, record["release_id"], record["legs"])
+
+
+def _backfill_tags(settings: Settings) -> dict[str, str]:
+    """Dagster's tags of a run over several days; none where no days are asked for again. Raises UsageError for days that cannot be."""
+    from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+
+    from orchestration.assets import PROGRAMME_START
+
+    if settings.again_from is None:
+        if settings.again_to is not None:
+            raise UsageError("--to says where days that are asked for again end: name with --from where they begin.")
+        return {}
+    if settings.as_of is not None:
+        raise UsageError("--as-of rebuilds a day from what was received and asks nobody: leave out --from, or --as-of.")
+    today = clock.day_of(settings.now())
+    first, last = settings.again_from, settings.again_to or today
+    for option, day in (("--from", first), ("--to", last)):
+        if not PROGRAMME_START <= day <= today:
+            raise UsageError(f"{option} {day} lies outside the programme so far: name a day from {PROGRAMME_START} to {today}.")
+    if first > last:
+        raise UsageError(f"--from {first} lies after --to {last}: exchange the two.")
+    return {ASSET_PARTITION_RANGE_START_TAG: first.isoformat(), ASSET_PARTITION_RANGE_END_TAG: last.isoformat()}
 
 
 def read_run(settings: Settings, run_id: str) -> dict[str, Any] | None:

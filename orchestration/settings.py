@@ -33,6 +33,8 @@ class Settings:
 
     ``home``: the folder of all state. ``laender``: a folder of Land files instead of the packaged ones. ``as_of``: rebuild what was
     known at the end of that day, fetch nothing, never become ``current``. ``is_sample``: what is fetched is synthetic.
+    ``again_from``, ``again_to``: days whose changes are asked for again from portals that can answer changes.
+    ``territory``: the day whose territorial status (Gebietsstand) the metrics are reported on; the run's own day where None.
     ``environ``: where ``${VAR}`` of Land files and secrets come from.
     """
 
@@ -41,17 +43,29 @@ class Settings:
     as_of: date | None = None
     full: bool = False
     is_sample: bool = False
+    again_from: date | None = None
+    again_to: date | None = None
+    territory: date | None = None
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] | None = None) -> Settings:
-        """``ROLLIN_HOME`` (default ./var), ``ROLLIN_LAENDER`` and ``ROLLIN_SAMPLE`` (set for a synthetic world)."""
+        """``ROLLIN_HOME`` (default ./var), ``ROLLIN_LAENDER``, ``ROLLIN_SAMPLE`` (set for a synthetic world), ``ROLLIN_TERRITORY``.
+
+        Raises UsageError where ``ROLLIN_TERRITORY`` is no day.
+        """
         environ = os.environ if environ is None else environ
         laender = environ.get("ROLLIN_LAENDER")
+        territory = environ.get("ROLLIN_TERRITORY")
+        try:
+            territory_on = date.fromisoformat(territory) if territory else None
+        except ValueError:
+            raise UsageError(f"ROLLIN_TERRITORY is no day ({territory}): write it as 2026-01-31 or unset it.") from None
         return cls(
             home=Path(environ.get("ROLLIN_HOME", "var")).absolute(),
             laender=Path(laender).absolute() if laender else None,
             is_sample=bool(environ.get("ROLLIN_SAMPLE")),
+            territory=territory_on,
             environ=environ,
         )
 

@@ -7,11 +7,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ingest.landing import Landing
+from orchestration import withdrawals
+from orchestration.deliveries import sources_of
 from orchestration.settings import Settings
 
 
 def read_status(settings: Settings) -> dict[str, Any]:
-    """The current release (None before the first), the last run (likewise), and the sources as of that release."""
+    """The current release (None before the first), the last run (likewise), the sources as of that release, and what is withdrawn."""
     import duckdb
 
     release, sources = None, []
@@ -21,7 +24,19 @@ def read_status(settings: Settings) -> dict[str, Any]:
             con.execute("set TimeZone = 'UTC'")
             release = _rows(con, "from meta.release")[0]
             sources = _rows(con, "from meta.source_status order by land_code, source")
-    return {"home": str(settings.home), "release": release, "last_run": _last_run(settings.build), "sources": sources}
+    landing, now = Landing(settings.home), settings.now()
+    taken_back = [
+        {"land_code": code, "source": source, "delivery_id": w.delivery_id, "withdrawn_at": w.at, "reason": w.reason}
+        for code, source in sources_of(landing)
+        for w in withdrawals.recorded(landing, code, source, now).values()
+    ]
+    return {
+        "home": str(settings.home),
+        "release": release,
+        "last_run": _last_run(settings.build),
+        "sources": sources,
+        "withdrawn": taken_back,
+    }
 
 
 def _rows(con: Any, query: str) -> list[dict[str, Any]]:

@@ -76,6 +76,12 @@ def marts(manifest: dict[str, Any]) -> list[dict[str, Any]]:
     return sorted(nodes, key=lambda node: (node["schema"], node["name"]))
 
 
+def masked(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    """The public tier's own versions of published models (schemas public_*), in the order of their names."""
+    nodes = [n for n in manifest["nodes"].values() if n["resource_type"] == "model" and n["schema"].startswith("public_")]
+    return sorted(nodes, key=lambda node: (node["schema"], node["name"]))
+
+
 def build(manifest: dict[str, Any]) -> BuildResult:
     """Run ``dbt build`` in this process and close every connection, so that no ``.wal`` is left and the gate can open the file."""
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager

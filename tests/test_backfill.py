@@ -1,0 +1,135 @@
+"""Any range of days in one run: from the command line and in Dagster, asked again and found equal."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+
+from ingest import clock
+from ingest.landfile import PACKAGED
+from ingest.sample import Parameters, serve, write_sample
+from ingest.sample.server import SampleServer
+from orchestration.definitions import NIGHTLY, build_defs
+from orchestration.refresh import prepare_instance, refresh
+from orchestration.settings import Settings
+from tests.house import House
+
+CONNECTIONS = dg.AssetKey(["landing", "bayern", "verbindungen"])
+DIRECTORY = dg.AssetKey(["landing", "deutschland", "gemeindeverzeichnis"])
+
+
+@pytest.fixture
+def bavaria(tmp_path: Path, environment: None) -> Iterator[tuple[Settings, SampleServer, Parameters]]:
+    parameters = Parameters(laender=("09",), end="2026-03-15", dirty_share=0)  # type: ignore[arg-type]
+    write_sample(tmp_path / "world", parameters)
+    os.environ["ROLLIN_NOW"] = parameters.night.isoformat()
+    with serve(tmp_path / "world" / "deliveries") as server:
+        os.environ.update(server.environ)
+        (tmp_path / "laender").mkdir()
+        for name in ("bayern.yaml", "deutschland.yaml"):
+            shutil.copy(PACKAGED / name, tmp_path / "laender")
+        yield Settings(home=tmp_path / "home", laender=tmp_path / "laender"), server, parameters
+
+
+def since(server: SampleServer, before: int) -> list[str | None]:
+    """What the first page of each fetch of Bavaria's connections asked for, from a request on."""
+    asked = [path for _, path, _ in server.requests[before:] if "/api/v1/verbindungen" in path and "page=0" in path]
+    return [
+        path.partition("geaendertSeit=")[2].partition("&")[0].replace("%3A", ":") if "geaendertSeit" in path else None
+        for path in asked
+    ]
+
+
+def test_the_web_page_offers_one_run_for_any_range(tmp_path: Path, environment: None) -> None:
+    settings = Settings(home=tmp_path, environ={})
+    definitions = build_defs(settings)
+    graph = definitions.resolve_asset_graph()
+    partitioned = [node for node in graph.asset_nodes if node.is_partitioned]
+    assert len(partitioned) > 8
+    assert {node.backfill_policy for node in partitioned} == {dg.BackfillPolicy.single_run()}
+    job = definitions.resolve_job_def(NIGHTLY)
+    assert job.partitions_def is not None and job.backfill_policy == dg.BackfillPolicy.single_run()
+    # what the page starts outside the job runs in one process as well: a second one would find the home locked
+    assert definitions.resolve_implicit_global_asset_job_def().executor_def is dg.in_process_executor
+
+
+def test_a_range_in_dagster_asks_again_from_its_first_day(
+    bavaria: tuple[Settings, SampleServer, Parameters],
+) -> None:
+    settings, server, parameters = bavaria
+    prepare_instance(settings)
+    job = build_defs(settings).resolve_job_def(NIGHTLY)
+    today = parameters.end.isoformat()
+    chosen = [CONNECTIONS, DIRECTORY]
+    with dg.DagsterInstance.ephemeral() as instance:
+        clean = [dg.AssetKey(["clean", *key.path[1:]]) for key in chosen] + [dg.AssetKey(["clean", "deutschland", "competences"])]
+        first = job.execute_in_process(partition_key=today, instance=instance, asset_selection=[*chosen, *clean])
+        assert first.success and since(server, 0) == [None]
+        before = len(server.requests)
+        tags = {ASSET_PARTITION_RANGE_START_TAG: "2026-03-02", ASSET_PARTITION_RANGE_END_TAG: "2026-03-08"}
+        again = job.execute_in_process(tags=tags, instance=instance, asset_selection=[*chosen, *clean])
+        assert again.success
+        assert since(server, before) == ["2026-03-01T23:00:00Z"]  # Berlin's midnight
+        days = instance.get_materialized_partitions(CONNECTIONS)
+        assert days == {today, *(f"2026-03-0{day}" for day in range(2, 9))}
+        # one past day alone, as the page offers it too
+        before = len(server.requests)
+        assert job.execute_in_process(partition_key="2026-03-10", instance=instance, asset_selection=[CONNECTIONS]).success
+        assert since(server, before) == ["2026-03-09T23:00:00Z"]
+
+
+def test_from_and_to_repair_lost_days_in_one_run(bavaria: tuple[Settings, SampleServer, Parameters]) -> None:
+    """Asked again, the portal tells what we had; nothing but the list of deliveries changes, and the second time nothing at all."""
+    settings, server, parameters = bavaria
+    first = refresh(settings)
+    assert first.outcome == "published", first.message
+
+    def query(sql: str) -> object:
+        import duckdb
+
+        with duckdb.connect(str(settings.current / "warehouse.duckdb"), read_only=True) as con:
+            return con.execute(sql).fetchall()
+
+    coverage = "select * from metrics.coverage_daily order by all"
+    known = query(coverage)
+    os.environ["ROLLIN_NOW"] = (parameters.night + timedelta(minutes=0.5)).isoformat()
+    before = len(server.requests)
+    asked = dataclasses.replace(settings, again_from=date(2026, 3, 1), again_to=date(2026, 3, 7))
+    again = refresh(asked)
+    assert again.exit_code == 0, again.message
+    assert since(server, before) == ["2026-02-28T23:00:00Z"]
+    assert query(coverage) == known
+    assert refresh(asked).outcome == "unchanged"
+    # the ordinary night goes on from where it was
+    before = len(server.requests)
+    assert refresh(settings).exit_code == 0
+    assert since(server, before) == [f"{parameters.night + timedelta(minutes=0.5):%Y-%m-%dT%H:%M:%SZ}"]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "said"),
+    [
+        (
+            date(2025, 12, 31),
+            None,
+            "--from 2025-12-31 lies outside the programme so far: name a day from 2026-01-01 to 2026-06-15",
+        ),
+        (date(2026, 6, 16), None, "--from 2026-06-16 lies outside"),
+        (date(2026, 6, 1), date(2026, 6, 16), "--to 2026-06-16 lies outside"),
+        (date(2026, 6, 9), date(2026, 6, 2), "exchange the two"),
+        (None, date(2026, 6, 2), "name with --from"),
+    ],
+)
+def test_days_that_cannot_be_are_refused_in_one_sentence(house: House, first: date | None, last: date | None, said: str) -> None:
+    assert clock.day_of(house.now) == date(2026, 6, 15)
+    result = house.night(again_from=first, again_to=last)
+    assert (result.outcome, result.exit_code) == ("misconfigured", 2)
+    assert said in result.message
