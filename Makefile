@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup refresh test dev lint bench clean
+.PHONY: setup refresh test dev lint docs bench clean
 
 setup: $(READY)
 
@@ -32,6 +32,9 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/sqlfluff lint --processes 2 dbt_project/models dbt_project/tests
 	$(BIN)/mypy
+
+docs: $(READY)
+	$(BIN)/python -m dbt_project.metrics_page
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.night

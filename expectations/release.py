@@ -25,6 +25,11 @@ SUITE = "release"
 
 _COVERAGE, _PROGRAMME, _FUNNEL = "metrics.coverage_daily", "metrics.programme_coverage_daily", "metrics.phase_funnel_daily"
 _ADOPTION, _COST = "metrics.adoption_monthly", "metrics.cost_per_connection"
+_ACCOUNT, _CURVE, _SEASON = "metrics.adoption_by_account", "metrics.adoption_curve", "metrics.adoption_seasonality"
+_BRIDGE, _WAVE, _RUNNING = "metrics.cost_bridge", "metrics.cost_by_wave", "metrics.running_cost_per_transaction"
+_OWNERSHIP, _BUDGET = "metrics.total_cost_of_ownership", "metrics.budget_status"
+_EVIDENCE, _CONFLICT = "core.fct_connection_evidence", "metrics.evidence_conflict"
+_KREIS, _PILOTS = "metrics.coverage_by_kreis", "metrics.pilot_coverage_daily"
 
 #: The published tables and the columns that identify a row of each.
 GRAIN: dict[str, tuple[str, ...]] = {
@@ -33,15 +38,38 @@ GRAIN: dict[str, tuple[str, ...]] = {
     "core.dim_region": ("ags", "valid_from"),
     "core.dim_authority": ("authority_id",),
     "core.bridge_competence": ("authority_id", "service_id", "ags", "valid_from"),
+    "core.bridge_region_successor": ("ags", "valid_from", "reported_ags"),
+    "core.bridge_authority_successor": ("authority_id", "valid_from", "reported_authority_id"),
     "core.fct_connection_phase": ("land_code", "authority_id", "service_id", "valid_from"),
     "core.fct_usage_monthly": ("land_code", "authority_id", "service_id", "month", "channel", "account"),
     "core.fct_cost": ("land_code", "source", "entry_id"),
-    "core.fct_listing": ("land_code", "source", "leika_key", "ars", "url", "evidence"),
+    "core.fct_listing": ("land_code", "source", "leika_key", "ars", "url", "evidence", "first_observed_on"),
+    _EVIDENCE: ("land_code", "authority_id", "service_id", "evidence", "source", "is_verified", "first_observed_on"),
     _COVERAGE: ("land_code", "service_id", "as_of"),
     _PROGRAMME: ("land_code", "as_of"),
     _FUNNEL: ("land_code", "service_id", "as_of", "phase"),
     _ADOPTION: ("land_code", "service_id", "month"),
+    _ACCOUNT: ("land_code", "service_id", "month", "account"),
+    _CURVE: ("stratum_kind", "stratum", "full_month"),
+    _SEASON: ("land_code", "service_id", "month_of_year"),
+    "metrics.dormant_connection": ("authority_id", "service_id"),
     _COST: ("land_code", "service_id", "wave", "payer"),
+    _BRIDGE: ("land_code", "service_id", "wave", "category", "behaviour", "payer", "recurring", "entry_status", "month"),
+    _WAVE: ("land_code", "service_id", "wave", "price_basis"),
+    _RUNNING: ("land_code", "service_id"),
+    _OWNERSHIP: ("land_code", "service_id", "payer"),
+    _BUDGET: ("land_code", "payer", "recurring"),
+    _CONFLICT: ("land_code", "authority_id", "service_id", "kind"),
+    _KREIS: ("land_code", "service_id", "kreis_code", "as_of"),
+    "metrics.coverage_class_comparison": ("land_code", "service_id", "kreis_code"),
+    _PILOTS: ("land_code", "service_id", "as_of", "is_pilot"),
+    "metrics.time_in_phase": ("land_code", "service_id", "phase"),
+    "metrics.regression": ("authority_id", "service_id", "regressed_on"),
+    "metrics.regression_monthly": ("land_code", "service_id", "month"),
+    "metrics.operational_use": ("land_code", "service_id"),
+    "metrics.commitment_status": ("land_code", "service_id"),
+    "metrics.time_to_operational": ("stratum_kind", "stratum", "days"),
+    "metrics.time_to_operational_summary": ("stratum_kind", "stratum"),
     "meta.source_status": ("land_code", "source"),
     "meta.quarantine_summary": ("land_code", "source", "rule"),
     "meta.delivery": ("land_code", "source", "delivery_id"),
@@ -49,7 +77,15 @@ GRAIN: dict[str, tuple[str, ...]] = {
 }
 
 #: Grain columns in which NULL is a value of its own.
-NULL_ALLOWED = {("core.fct_usage_monthly", "account"), (_COST, "wave")}
+NULL_ALLOWED = {
+    ("core.fct_usage_monthly", "account"),
+    (_COST, "wave"),
+    (_EVIDENCE, "is_verified"),
+    (_BRIDGE, "service_id"),
+    (_BRIDGE, "wave"),
+    (_RUNNING, "service_id"),
+    (_OWNERSHIP, "service_id"),
+}
 
 #: (table, quotient, factor, numerator, denominator): the quotient is factor × numerator ÷ denominator, NULL where that is zero.
 RATIOS = (
@@ -57,18 +93,31 @@ RATIOS = (
     (_COVERAGE, "coverage_population_share", 1, "population_operational", "population_competent"),
     (_COVERAGE, "coverage_case_share", 1, "cases_operational", "cases_competent"),
     (_COVERAGE, "verified_share", 1, "authorities_verified", "authorities_operational"),
+    (_KREIS, "coverage_authority_share", 1, "authorities_operational", "authorities_competent"),
+    (_KREIS, "coverage_population_share", 1, "population_operational", "population_competent"),
+    (_PILOTS, "coverage_authority_share", 1, "authorities_operational", "authorities_competent"),
     (_PROGRAMME, "coverage_micro_share", 1, "authority_service_pairs_operational", "authority_service_pairs_competent"),
     (_ADOPTION, "take_up_share", 1, "paired_online_count", "paired_total_count"),
     (_ADOPTION, "submissions_per_1000_inhabitants", 1000, "submitted_online_count", "inhabitant_years"),
+    (_ACCOUNT, "account_share", 1, "submitted_online_count", "all_accounts_online_count"),
+    (_CURVE, "take_up_share", 1, "paired_online_count", "paired_total_count"),
+    (_CURVE, "submissions_per_1000_inhabitants", 1000, "submitted_online_count", "inhabitant_years"),
+    (_CURVE, "first_month_per_1000_inhabitants", 1000, "first_month_submitted_online_count", "first_month_inhabitant_years"),
+    (_SEASON, "total_month_share", 1, "submitted_total_count", "submitted_total_12_months_count"),
+    (_SEASON, "online_month_share", 1, "submitted_online_count", "submitted_online_12_months_count"),
 )
 
 #: (table, part, whole): the part is never more than the whole.
 PARTS = (
     *((table, part, whole) for table, quotient, _, part, whole in RATIOS if quotient.endswith("_share")),
     (_COVERAGE, "municipalities_operational", "municipalities_competent"),
+    (_KREIS, "municipalities_operational", "municipalities_competent"),
     (_FUNNEL, "authorities_current_count", "authorities_reached_count"),
+    ("metrics.time_in_phase", "authorities_stuck", "authorities_in_phase"),
+    ("metrics.operational_use", "authorities_used_count", "authorities_operational"),
     (_ADOPTION, "submitted_online_count", "submitted_total_count"),
     (_ADOPTION, "reporting_authorities", "live_authorities"),
+    (_CURVE, "at_risk_count", "connections_due"),
     (_COST, "connections_completed", "connections_begun"),
 )
 
@@ -77,6 +126,8 @@ REFERENCES = (
     ("land_code", "core.dim_land", "land_code"),
     ("service_id", "core.dim_service", "service_id"),
     ("authority_id", "core.dim_authority", "authority_id"),
+    ("reported_authority_id", "core.dim_authority", "authority_id"),
+    ("reported_ags", "core.dim_region", "ags"),
 )
 
 #: The land_code of federal sources, which is no Land's.
@@ -567,8 +618,8 @@ def _agreement() -> list[Suite]:
         column="authorities_competent",
         severity="error",
         expected="authorities of bridge_competence",
-        description_de="Die zuständigen Behörden sind am Stichtag die der Zuständigkeitstabelle.",
-        description_en="On the reporting day the competent authorities are those of the competence table.",
+        description_de="Die zuständigen Behörden sind die der Zuständigkeitstabelle auf dem berichteten Gebietsstand.",
+        description_en="The competent authorities are those of the competence table on the reported status.",
         rows=f"""
             select
                 c.land_code,
@@ -577,7 +628,7 @@ def _agreement() -> list[Suite]:
                 || count(distinct b.authority_id) as observed
             from t as c
             left join build.core.bridge_competence as b
-                on b.land_code = c.land_code and b.service_id = c.service_id and {holds("b")}
+                on b.land_code = c.land_code and b.service_id = c.service_id and b.is_reported
             where c.as_of = {last}
             group by c.land_code, c.service_id
             having any_value(c.authorities_competent) <> count(distinct b.authority_id)
@@ -589,22 +640,47 @@ def _agreement() -> list[Suite]:
         column="authorities_operational",
         severity="error",
         expected="competent authorities whose phase is operational",
-        description_de="In Betrieb sind am Stichtag die zuständigen Behörden, deren Phase es sagt.",
-        description_en="On the reporting day operational are the competent authorities whose phase says so.",
+        description_de=(
+            "In Betrieb sind am Stichtag die zuständigen Behörden, deren Phase es sagt; "
+            "wer mehrere fortführt, höchstens dann, wenn es eine von ihnen sagt."
+        ),
+        description_en=(
+            "On the reporting day operational are the competent authorities whose phase says so; "
+            "one that continues several, at most where one of them says so."
+        ),
         rows=f"""
+            with days as (
+                select land_code, service_id, as_of, authorities_operational from t where as_of = {last}
+            ),
+            pairs as (
+                select distinct land_code, service_id, authority_id from build.core.bridge_competence where is_reported
+            ),
+            successions as (
+                select distinct authority_id, reported_authority_id from build.core.bridge_authority_successor
+            ),
+            alone as (
+                select reported_authority_id from successions group by reported_authority_id having count(*) = 1
+            ),
+            said as (
+                select distinct c.land_code, c.service_id, s.reported_authority_id as authority_id
+                from days as c
+                inner join build.core.fct_connection_phase as f
+                    on f.service_id = c.service_id and f.phase = 'operational' and {holds("f")}
+                inner join successions as s on s.authority_id = f.authority_id
+            )
             select
                 c.land_code,
                 c.service_id,
                 c.land_code || '/' || c.service_id || ': ' || any_value(c.authorities_operational) || ' instead of '
-                || count(distinct f.authority_id) as observed
-            from t as c
-            left join build.core.bridge_competence as b
-                on b.land_code = c.land_code and b.service_id = c.service_id and {holds("b")}
-            left join build.core.fct_connection_phase as f
-                on f.authority_id = b.authority_id and f.service_id = b.service_id and f.phase = 'operational' and {holds("f")}
-            where c.as_of = {last}
+                || count(said.authority_id) as observed
+            from days as c
+            left join pairs using (land_code, service_id)
+            left join said using (land_code, service_id, authority_id)
+            left join alone on alone.reported_authority_id = said.authority_id
             group by c.land_code, c.service_id
-            having any_value(c.authorities_operational) <> count(distinct f.authority_id)
+            having
+                any_value(c.authorities_operational)
+                not between count(alone.reported_authority_id) and count(said.authority_id)
         """,
         keys=("land_code", "service_id"),
     )
@@ -622,7 +698,7 @@ def _agreement() -> list[Suite]:
                 c.land_code || '/' || c.service_id || ': ' || any_value(c.population_competent) || ' of '
                 || coalesce(sum(r.population), 0) as observed
             from t as c
-            left join build.core.dim_region as r on r.land_code = c.land_code and {holds("r")}
+            left join build.core.dim_region as r on r.land_code = c.land_code and r.is_reported
             where c.as_of = {last}
             group by c.land_code, c.service_id
             having any_value(c.population_competent) > coalesce(sum(r.population), 0)
@@ -648,8 +724,71 @@ def _agreement() -> list[Suite]:
         """,
         keys=("service_id", "ags"),
     )
+    within = Check(
+        name="conflicts_within_coverage",
+        column="kind",
+        severity="error",
+        expected="no more than coverage leaves room for",
+        description_de="Widersprüche gibt es nur unter Behörden, die nach der Abdeckung nicht belegt oder nicht in Betrieb sind.",
+        description_en="There are conflicts only among authorities that coverage shows as not verified or not operational.",
+        rows=f"""
+            select land_code, service_id, kind, concat_ws('/', land_code, service_id, kind) || ': ' || conflicts || ' of ' || room as observed
+            from (
+                select
+                    t.land_code,
+                    t.service_id,
+                    t.kind,
+                    count(*) as conflicts,
+                    coalesce(
+                        any_value(
+                            case t.kind
+                                when 'reported_not_listed' then c.authorities_operational - c.authorities_verified
+                                when 'listed_not_reported' then c.authorities_competent - c.authorities_operational
+                                when 'listed_not_reachable' then c.authorities_verified
+                            end
+                        ),
+                        0
+                    ) as room
+                from t
+                left join build.{_COVERAGE} as c
+                    on c.land_code = t.land_code and c.service_id = t.service_id and c.as_of = {last}
+                group by t.land_code, t.service_id, t.kind
+            )
+            where conflicts > room
+        """,
+        keys=("land_code", "service_id", "kind"),
+    )
+    whole = [
+        _suite(
+            table,
+            *(
+                Check(
+                    name="shares_add_up",
+                    column=share,
+                    severity="error",
+                    expected="1",
+                    description_de="Was ein Schlüssel war, geht ganz auf seine Nachfolger über.",
+                    description_en="What a key was goes to its successors whole.",
+                    rows=f"""
+                        select {key}, valid_from, {key} || ' ' || valid_from || ': ' || sum({share}) as observed
+                        from t
+                        group by {key}, valid_from
+                        having abs(sum({share}) - 1) > 1e-9
+                    """,
+                    keys=(key, "valid_from"),
+                )
+                for share in shares
+            ),
+        )
+        for table, key, shares in (
+            ("core.bridge_region_successor", "ags", ("population_share", "area_share")),
+            ("core.bridge_authority_successor", "authority_id", ("population_share",)),
+        )
+    ]
     return [
+        *whole,
         _suite(_PROGRAMME, sums),
+        _suite(_CONFLICT, within),
         _suite(_FUNNEL, funnel),
         _suite(_COVERAGE, competent, operational, people),
         _suite("core.bridge_competence", one_each),
@@ -726,7 +865,30 @@ def _costs(limit: Thresholds) -> list[Suite]:
         """,
         keys=("land_code", "service_id", "wave"),
     )
-    return [_suite(_COST, *totals, *quotients, magnitude)]
+    bridge = Check(
+        name="bridge_is_ledger",
+        column="amount_eur",
+        severity="error",
+        expected="entries and euros of the ledger, to the cent",
+        description_de="Jede Buchung steht in genau einer Zelle der Kostenbrücke, auf den Cent.",
+        description_en="Every entry of the ledger is in exactly one cell of the cost bridge, to the cent.",
+        rows="""
+            select
+                land_code,
+                land_code || ': ' || coalesce(bridge.amount_eur, 0) || ' of ' || coalesce(ledger.amount_eur, 0) || ' EUR' as observed
+            from (select land_code, sum(entries_count) as entries, sum(amount_eur) as amount_eur from t group by land_code) as bridge
+            full outer join (
+                select land_code, count(*) as entries, sum(amount_eur) as amount_eur
+                from build.core.fct_cost
+                group by land_code
+            ) as ledger using (land_code)
+            where
+                bridge.entries is distinct from ledger.entries
+                or bridge.amount_eur is distinct from ledger.amount_eur
+        """,
+        keys=("land_code",),
+    )
+    return [_suite(_COST, *totals, *quotients, magnitude), _suite(_BRIDGE, bridge)]
 
 
 # -- origin ----------------------------------------------------------------------------------------
@@ -771,12 +933,14 @@ def _origin() -> list[Suite]:
         column="status",
         severity="error",
         expected="current or stale",
-        description_de="Jede notwendige Quelle hat Daten.",
-        description_en="Every required source has data.",
-        rows="""
+        description_de="Jede notwendige Quelle eines gemessenen Landes hat Daten.",
+        description_en="Every required source of a Land that is measured has data.",
+        rows=f"""
             select *, land_code || '/' || source || ' ' || status as observed
             from t
-            where is_required and status not in ('current', 'stale')
+            where
+                is_required and status not in ('current', 'stale')
+                and (land_code = {literal(FEDERAL)} or land_code in (select land_code from build.core.dim_land where is_participating))
         """,
         keys=GRAIN["meta.source_status"],
     )
@@ -816,7 +980,63 @@ def _changes(now: _Catalog, before: _Catalog, limit: Thresholds) -> list[Suite]:
         suites.append(_ledger_changes(limit, with_amounts=before.has("core.fct_cost", "category", "amount_eur")))
     if before.has(_COST, "wave", "payer", "cost_per_connection_eur"):
         suites.append(_cost_changes(limit))
+    if before.has("meta.metric", *_DEFINITION) and now.has("meta.metric", *_DEFINITION):
+        suites.append(_definition_changes())
     return suites
+
+
+#: What of a metric says how it is defined and computed.
+_DEFINITION = ("version", "definition_sha256", "computation_md5")
+
+
+def _definition_changes() -> Suite:
+    """A changed definition is no fault, but nobody should have to find it out: the gate names it in every release that brings one."""
+    changed = {
+        "definitions_unchanged": (
+            "definition_sha256",
+            "Definitionen sind die der vorigen Veröffentlichung.",
+            "Definitions are those of the release before.",
+        ),
+        "computations_unchanged": (
+            "computation_md5",
+            "Kennzahlen werden gerechnet wie in der vorigen Veröffentlichung.",
+            "Metrics are computed as in the release before.",
+        ),
+    }
+    checks = [
+        Check(
+            name=name,
+            column=column,
+            severity="warn",
+            expected="as in the current release",
+            description_de=german,
+            description_en=english,
+            rows=f"""
+                select n.metric_id, n.metric_id || ': version ' || n.version || ' after ' || o.version as observed
+                from t as n
+                inner join previous.meta.metric as o on o.metric_id = n.metric_id
+                where n.{column} is distinct from o.{column}
+            """,
+            keys=("metric_id",),
+        )
+        for name, (column, german, english) in changed.items()
+    ]
+    versions = Check(
+        name="version_follows_definition",
+        column="version",
+        severity="warn",
+        expected="a new version with every new definition",
+        description_de="Eine geänderte Definition hat eine neue Version.",
+        description_en="A changed definition has a new version.",
+        rows="""
+            select n.metric_id, n.metric_id || ': still version ' || n.version as observed
+            from t as n
+            inner join previous.meta.metric as o on o.metric_id = n.metric_id
+            where n.definition_sha256 <> o.definition_sha256 and n.version = o.version
+        """,
+        keys=("metric_id",),
+    )
+    return _suite("meta.metric", *checks, versions)
 
 
 def _volume(now: _Catalog, before: _Catalog, limit: Thresholds, *, compare_rows: bool) -> Suite:

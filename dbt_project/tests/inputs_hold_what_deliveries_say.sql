@@ -1,6 +1,6 @@
 -- The rows that are read are the rows that cleaning wrote: every admitted delivery is there whole, or not at all where a newer
--- snapshot has replaced it, and no row comes from a delivery that was not admitted. Territory and competence are left out: they
--- are worked out from their deliveries and have rows of their own.
+-- snapshot, or a newer delivery under the same id, has replaced it, and no row comes from a delivery that was not admitted.
+-- Territory and competence are left out: they are worked out from their deliveries and have rows of their own.
 {% set tables = ['connections', 'usage', 'case_volumes', 'costs', 'listings', 'page_visits'] -%}
 with found as (
     {% for table in tables -%}
@@ -21,7 +21,9 @@ said as (
         deliveries.source,
         deliveries.delivery_id,
         sum(deliveries.rows_clean) as rows_clean,
-        bool_and(deliveries.table_name = 'listings' or coalesce(sources.delivers = 'changes', false)) as is_never_replaced
+        bool_and(
+            (deliveries.table_name = 'listings' or coalesce(sources.delivers = 'changes', false)) and deliveries.is_in_force
+        ) as is_never_replaced
     from {{ ref('stg_delivery') }} as deliveries
     left join {{ ref('stg_source') }} as sources
         on

@@ -89,5 +89,7 @@ select
     case when is_admitted then rows_clean - rows_current else 0 end as rows_superseded,
     rows_current,
     refusal_de,
-    refusal_en
+    refusal_en,
+    withdrawn_at,
+    withdrawal_reason
 from counted

@@ -12,18 +12,29 @@ with competent as (
 -- the first day on which a phase of the roll-out, or one beyond it, was reached; suspended and withdrawn lie on no way forward
 reached as (
     select
-        events.authority_id,
-        events.service_id,
+        states.authority_id,
+        states.service_id,
         phases.phase,
-        min(events.effective_on) as valid_from,
+        min(states.valid_from) as valid_from,
         cast(null as date) as valid_to
-    from {{ ref('int_connection_event') }} as events
-    inner join {{ ref('phase') }} as own on events.phase = own.phase
+    from {{ ref('int_reported_phase') }} as states
     inner join {{ ref('phase') }} as phases
         on
-            events.phase = phases.phase
-            or (own.is_progress and phases.is_progress and own.phase_order >= phases.phase_order)
-    group by events.authority_id, events.service_id, phases.phase
+            phases.is_progress
+            and states.reached_order >= phases.phase_order
+    group by states.authority_id, states.service_id, phases.phase
+
+    union all
+
+    select
+        events.reported_authority_id as authority_id,
+        events.service_id,
+        events.phase,
+        min(events.effective_on) as valid_from,
+        cast(null as date) as valid_to
+    from {{ ref('int_reported_event') }} as events
+    where not events.is_progress
+    group by events.reported_authority_id, events.service_id, events.phase
 ),
 
 intervals as (
@@ -49,10 +60,11 @@ intervals as (
         unnest([1, -1]) as in_phase,
         0 as in_reach
     from competent
-    inner join {{ ref('fct_connection_phase') }} as phases
+    inner join {{ ref('int_reported_phase') }} as phases
         on
             competent.authority_id = phases.authority_id
             and competent.service_id = phases.service_id
+            and phases.phase <> 'none'
             and {{ overlap('competent', 'phases') }}
 
     union all
