@@ -206,6 +206,12 @@ def bare(manifest: Path, inputs: Path, folder: Path) -> dict[str, Any]:
         if node["resource_type"] in ("model", "seed")
     }
     needs = {key: set(node["depends_on"].get("nodes", [])) & nodes.keys() for key, node in nodes.items()}
+    # models in Python, and what is made of them, are no SQL to run bare
+    left_out = {key for key, node in nodes.items() if node.get("language") == "python"}
+    while more := {key for key, needed in needs.items() if needed & left_out} - left_out:
+        left_out |= more
+    nodes = {key: node for key, node in nodes.items() if key not in left_out}
+    needs = {key: needed for key, needed in needs.items() if key not in left_out}
     folder.mkdir(parents=True)
     # compiled SQL names the database of the night, which DuckDB derives from the file's name
     connection = duckdb.connect(

@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
-from decimal import Decimal
-from fractions import Fraction
+from datetime import date, timedelta
 from functools import cache, cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -103,6 +100,11 @@ class Truth:
         }
         return pl.col("land_code").replace_strict(names, return_dtype=pl.String)
 
+    @property
+    def catalogue(self) -> str:
+        """Name of the source that shows what is listed."""
+        return next(s["name"] for land in self._land_files for s in land["sources"] if s["format"] == "open_pvog")
+
     @cached_property
     def events(self) -> pl.DataFrame:
         """Events of connections up to ``as_of`` in the order in which they took effect."""
@@ -112,6 +114,54 @@ class Truth:
             .with_columns(phase_order=pl.col("phase").replace_strict(PHASE_ORDER, return_dtype=pl.Int32))
             .sort(*_PAIR, "effective_on", "phase_order", "reported_at")
         )
+
+    @cached_property
+    def status(self) -> pl.DataFrame:
+        """Who is competent where on ``as_of``: on this territorial status every day is told."""
+        return self.table("competences").filter(_holds("valid_from", "valid_to", pl.lit(self.as_of)))
+
+    @cached_property
+    def names(self) -> pl.DataFrame:
+        """``authority_id reported_authority_id first until``: every authority, in its time, and who it is on ``as_of``.
+
+        The only territory change of a sample world is a town's new key: who has no competence left is the one that now has the same
+        competence for the municipality of the same name.
+        """
+        towns = self.table("regions").select("ags", "name", "valid_from", "valid_to")
+        today = (
+            self.status.join(towns.filter(pl.col("valid_to").is_null()), on="ags")
+            .select("service_id", "name", reported_authority_id="authority_id")
+            .unique()
+        )
+        gone = (
+            self.table("competences")
+            .join(self.status, on="authority_id", how="anti")
+            .join(towns.select("ags", "name"), on="ags")
+            .join(today, on=["service_id", "name"])
+            .select("authority_id", "reported_authority_id")
+            .unique()
+        )
+        return (
+            self.table("competences")
+            .group_by("authority_id")
+            .agg(first=pl.col("valid_from").min(), until=pl.col("valid_to").fill_null(date.max).max())
+            .join(gone, on="authority_id", how="left")
+            .with_columns(reported_authority_id=pl.coalesce("reported_authority_id", "authority_id"))
+        )
+
+    def told(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """A table with the authorities of ``as_of`` instead of those of the day."""
+        names = self.names.select("authority_id", "reported_authority_id")
+        return (
+            frame.drop("reported_authority_id", strict=False)
+            .join(names, on="authority_id", how="left")
+            .with_columns(authority_id="reported_authority_id")
+            .drop("reported_authority_id")
+        )
+
+    def with_reported(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """A table with the authorities of ``as_of`` beside those of the day."""
+        return frame.join(self.names.select("authority_id", "reported_authority_id"), on="authority_id", how="left")
 
     @cached_property
     def days(self) -> pl.DataFrame:
@@ -128,7 +178,7 @@ class Truth:
 
     @cached_property
     def authority_days(self) -> pl.DataFrame:
-        """One row per day, service and authority that is competent on it, with its phase, inhabitants and ``is_operational``.
+        """One row per day, service and authority that is competent on ``as_of``, with its phase, inhabitants and ``is_operational``.
 
         Inhabitants are those of the municipalities in which it takes all cases.
         """
@@ -146,27 +196,24 @@ class Truth:
     def _every_day(self, land: str, service: str) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Every competent authority × area × day of one Land and service, added up by authority and by day.
 
-        An area is the municipalities for which the same authorities are competent in the same periods: they share their fate.
+        An area is the municipalities for which the same authorities are competent: they share their fate.
         """
         days = self.days.filter(land_code=land).select("as_of").sort("as_of")
-        competent = self.table("competences").filter(land_code=land, service_id=service)
-        regions = self.table("regions").select(
-            "ags",
-            "population",
-            municipalities=(~pl.col("kind").str.starts_with("gemeindefrei")).cast(pl.Int64),
-            r_valid_from="valid_from",
-            r_valid_to="valid_to",
+        competent = self.status.filter(land_code=land, service_id=service)
+        regions = (
+            self.table("regions")
+            .filter(_holds("valid_from", "valid_to", pl.lit(self.as_of)))
+            .select("ags", "population", municipalities=(~pl.col("kind").str.starts_with("gemeindefrei")).cast(pl.Int64))
         )
-        pairs = competent.join(regions, on="ags").sort("ags", "r_valid_from", "authority_id", "valid_from")
-        alike = ["authority_id", "is_partial", "valid_from", "valid_to", "r_valid_from", "r_valid_to"]
-        as_text = pl.concat_str([pl.col(name).cast(pl.String).fill_null("-") for name in alike], separator=" ")
-        pairs = pairs.with_columns(area=as_text.str.join(", ").over("ags", "r_valid_from"))
+        pairs = competent.join(regions, on="ags").sort("ags", "authority_id")
+        alike = ["authority_id", "is_partial"]
+        as_text = pl.concat_str([pl.col(name).cast(pl.String) for name in alike], separator=" ")
+        pairs = pairs.with_columns(area=as_text.str.join(", ").over("ags"))
         areas = (
             pairs.group_by("area", *alike)
             .agg(pl.col("population", "municipalities").sum())
             .with_columns(pl.col("area").rank("dense"))
             .join(days, how="cross")
-            .filter(_holds("valid_from", "valid_to") & _holds("r_valid_from", "r_valid_to"))
         )
         authorities = (
             areas.group_by("authority_id", "as_of")
@@ -206,15 +253,16 @@ class Truth:
 
     def _last_of_each_day(self, service: str) -> pl.DataFrame:
         return (
-            self.events.filter(service_id=service)
+            self.told(self.events)
+            .filter(service_id=service)
             .group_by("authority_id", "effective_on", maintain_order=True)
             .agg(pl.col("phase").last())
             .sort("effective_on")
         )
 
 
-def _holds(first: str, until: str) -> pl.Expr:
-    return (pl.col(first) <= pl.col("as_of")) & (pl.col(until).is_null() | (pl.col("as_of") < pl.col(until)))
+def _holds(first: str, until: str, day: pl.Expr) -> pl.Expr:
+    return (pl.col(first) <= day) & (pl.col(until).is_null() | (day < pl.col(until)))
 
 
 def _added(values: pl.Expr) -> pl.Expr:
@@ -295,13 +343,15 @@ def fct_connection_phase(truth: Truth) -> pl.DataFrame:
             is_current=pl.col("valid_to").is_null(),
             source=truth.source("connections"),
         )
+        .pipe(truth.with_reported)
     )
 
 
 def bridge_competence(truth: Truth) -> pl.DataFrame:
     """Who is competent where, and whether still on ``as_of``."""
     until = pl.col("valid_to").fill_null(date.max)
-    return truth.table("competences").with_columns(is_current=(pl.col("valid_from") <= truth.as_of) & (until > truth.as_of))
+    is_current = (pl.col("valid_from") <= truth.as_of) & (until > truth.as_of)
+    return truth.table("competences").with_columns(is_current=is_current, is_reported=is_current)
 
 
 def fct_cost(truth: Truth) -> pl.DataFrame:
@@ -314,6 +364,7 @@ def fct_cost(truth: Truth) -> pl.DataFrame:
             source=truth.source("costs"),
             gross_eur=(pl.col("amount_eur") + pl.col("vat_nonrecoverable_eur").fill_null(0)).cast(pl.Decimal(18, 2)),
         )
+        .pipe(truth.with_reported)
     )
 
 
@@ -347,7 +398,15 @@ def fct_usage_monthly(truth: Truth) -> pl.DataFrame:
     until = pl.min_horizontal(pl.col("month").dt.month_end(), pl.lit(truth.as_of))
     shown = (until - pl.col("month")).dt.total_days() + 1
     reported = pl.concat([monthly.with_columns(days=pl.when(pl.col("days") > 0).then(shown).otherwise(0)), daily])
-    live = live_months(truth).drop("inhabitant_days")
+    # the days on which an authority existed and what it is today was live
+    live = (
+        truth.authority_days.filter("is_operational")
+        .select("land_code", "service_id", "as_of", reported_authority_id="authority_id")
+        .join(truth.names, on="reported_authority_id")
+        .filter(pl.col("as_of").is_between("first", "until", closed="left"))
+        .group_by("land_code", *_PAIR, month=pl.col("as_of").dt.truncate("1mo"))
+        .agg(live_days=pl.len().cast(pl.Int64))
+    )
     online = reported.filter((pl.col("channel") == "online") & (pl.col("days") > 0))
     missing = live.join(online, on=[*_PAIR, "month"], how="anti").select(
         "land_code", *_PAIR, "month", channel=pl.lit("online"), days=pl.lit(0, dtype=pl.Int64)
@@ -365,6 +424,7 @@ def fct_usage_monthly(truth: Truth) -> pl.DataFrame:
         .with_columns(pl.col("live_days").fill_null(0))
         .with_columns(reporting_status=status)
         .rename({"days": "days_reported"})
+        .pipe(truth.with_reported)
     )
 
 
@@ -375,16 +435,25 @@ def _share(numerator: str, denominator: str) -> pl.Expr:
     return pl.when(pl.col(denominator) != 0).then(pl.col(numerator) / pl.col(denominator))
 
 
-def verified_days(truth: Truth) -> pl.DataFrame:
-    """``service_id authority_id as_of``: an entry of its own in the catalogue, under a verified key of the service, on that day.
-
-    An ARS is an authority's own where it is its key padded with zeros, or that of the one municipality in which it takes all or
-    a part of the cases. The catalogue of a sample world is one snapshot: what it shows, it shows from its day on.
-    """
+def _leika_keys() -> pl.DataFrame:
     keys = pl.read_csv(SEEDS / "service_leika_key.csv", schema_overrides={"leika_key": pl.String}, try_parse_dates=True)
-    keys = keys.filter("is_verified").select(
-        "service_id", "leika_key", pl.col("valid_from").cast(pl.Date), pl.col("valid_to").cast(pl.Date, strict=False)
+    return keys.select(
+        "service_id",
+        "leika_key",
+        "is_verified",
+        pl.col("valid_from").cast(pl.Date),
+        pl.col("valid_to").cast(pl.Date, strict=False),
     )
+
+
+@cache
+def own_entries(truth: Truth) -> pl.DataFrame:
+    """Entries that are an authority's own: ``service_id authority_id is_verified evidence url observed_on``.
+
+    An ARS is an authority's own where it is its key padded with zeros, that of the town whose AGS it is known by, or that of the one
+    municipality in which it takes all or a part of the cases. The catalogue of a sample world is one snapshot: what it shows, it
+    shows from its day on.
+    """
     competent = (
         truth.table("competences")
         .join(truth.table("regions").select("ags", "ars"), on="ags")
@@ -394,18 +463,120 @@ def verified_days(truth: Truth) -> pl.DataFrame:
         .with_columns(padded=pl.col("authority_id").str.split("/").list.last().str.pad_end(12, "0"))
         .with_columns(own=pl.when(pl.col("ars").list.len() == 1).then(pl.col("ars").list.first()))
     )
-    own = pl.concat(
-        [competent.select(*_PAIR, ars="padded"), competent.filter(pl.col("own").is_not_null()).select(*_PAIR, ars="own")]
-    ).unique()
+    towns = truth.table("regions").select(pl.col("ags").alias("key"), town="ars")
+    competent = competent.with_columns(key=pl.col("authority_id").str.split("/").list.last()).join(towns, on="key", how="left")
+    own = pl.concat([competent.select(*_PAIR, ars=form) for form in ("padded", "own", "town")]).drop_nulls().unique()
     return (
         truth.table("listings")
         .filter(~pl.col("is_inherited"))
-        .join(keys, on="leika_key")
+        .join(_leika_keys(), on="leika_key")
         .filter(pl.col("observed_on").is_between("valid_from", pl.col("valid_to").fill_null(date.max), closed="left"))
         .join(own, on=["service_id", "ars"])
+        .select("land_code", *_PAIR, "is_verified", "evidence", "url", "observed_on")
+    )
+
+
+def verified_days(truth: Truth) -> pl.DataFrame:
+    """``service_id authority_id as_of``: an entry of its own in the catalogue, under a verified key of the service, on that day."""
+    return (
+        truth.told(own_entries(truth))
+        .filter("is_verified", pl.col("evidence") != "addressable")
         .select(*_PAIR, as_of=pl.date_ranges("observed_on", truth.as_of))
         .explode("as_of")
         .unique()
+    )
+
+
+def fct_connection_evidence(truth: Truth) -> pl.DataFrame:
+    """Runs of days on which the Land reports an authority operational, and its own entries in the catalogue."""
+    day = pl.col("as_of")
+    reported = (
+        fct_connection_phase(truth)
+        .filter(phase="operational")
+        .select(
+            "land_code",
+            *_PAIR,
+            "source",
+            as_of=pl.date_ranges("valid_from", pl.col("valid_to").fill_null(truth.as_of + timedelta(days=1)), closed="left"),
+        )
+        .explode("as_of")
+        .with_columns(run=day - pl.duration(days=day.rank("dense").over(*_PAIR)))
+        .group_by("land_code", *_PAIR, "source", "run")
+        .agg(first_observed_on=day.min(), last_observed_on=day.max())
+        .with_columns(
+            evidence=pl.lit("reported"),
+            retired_on=pl.when(pl.col("last_observed_on") < truth.as_of).then(pl.col("last_observed_on") + pl.duration(days=1)),
+        )
+        .drop("run")
+    )
+    entries = own_entries(truth)
+    levels = pl.concat([entries, entries.filter(evidence="reachable").with_columns(evidence=pl.lit("listed"))])
+    shown = levels.group_by("land_code", *_PAIR, "evidence", "is_verified").agg(
+        first_observed_on=pl.col("observed_on").min(), last_observed_on=pl.col("observed_on").max(), url=pl.col("url").min()
+    )
+    both = pl.concat([reported, shown.with_columns(source=pl.lit(truth.catalogue))], how="diagonal")
+    return both.with_columns(is_current=pl.col("retired_on").is_null())
+
+
+def evidence_conflict(truth: Truth) -> pl.DataFrame:
+    """Competent authorities on the last day whose report and own entries under verified keys do not fit together."""
+    day, operational = pl.col("as_of"), pl.col("is_operational")
+    states = (
+        truth.authority_days.sort("as_of")
+        .group_by("land_code", *_PAIR)
+        .agg(
+            as_of=day.max(),
+            first=day.min(),
+            reported_phase=pl.col("phase").last(),
+            is_operational=operational.last(),
+            otherwise=day.filter(operational != operational.last()).max(),
+        )
+        .filter(day == truth.as_of)
+    )
+    since = (
+        pl.when(pl.col("otherwise").is_not_null()).then(pl.col("otherwise") + pl.duration(days=1)).when(operational).then("first")
+    )
+    entries = own_entries(truth).filter("is_verified", pl.col("evidence") != "addressable")
+    listed = entries.group_by(_PAIR).agg(
+        listed_on=pl.col("observed_on").max(), url=pl.col("url").min(), is_reachable=(pl.col("evidence") == "reachable").any()
+    )
+    looks = truth.table("listings").group_by("land_code").agg(catalogue_observed_on=pl.col("observed_on").max())
+    is_listed = pl.col("listed_on").is_not_null()
+    too_early = (pl.col("catalogue_observed_on") - since).dt.total_days() <= 3
+    reports = truth.events.select(_PAIR).unique().with_columns(has_report=True)
+    return (
+        states.join(_leika_keys().filter("is_verified").select("service_id").unique(), on="service_id")
+        .join(looks, on="land_code")
+        .join(listed, on=_PAIR, how="left")
+        .join(reports, on=_PAIR, how="left")
+        .with_columns(
+            reported_since_on=since,
+            kind=pl.when(operational & ~is_listed & ~too_early)
+            .then(pl.lit("reported_not_listed"))
+            .when(~operational & is_listed & ~too_early.fill_null(False))
+            .then(pl.lit("listed_not_reported"))
+            .when(operational & is_listed & ~pl.col("is_reachable"))
+            .then(pl.lit("listed_not_reachable")),
+        )
+        .drop_nulls("kind")
+        .with_columns(conflict_since_on=pl.max_horizontal("reported_since_on", "listed_on"))
+        .select(
+            "land_code",
+            *_PAIR,
+            "kind",
+            "as_of",
+            "reported_phase",
+            "reported_since_on",
+            "url",
+            "catalogue_observed_on",
+            "conflict_since_on",
+            reported_source=pl.when("has_report").then(truth.source("connections")),
+            listed_since_on="listed_on",
+            last_listed_on="listed_on",
+            listing_sources=pl.when(is_listed).then(pl.lit(truth.catalogue)),
+            is_addressable=pl.lit(False),
+            conflict_days=(pl.col("as_of") - pl.col("conflict_since_on")).dt.total_days(),
+        )
     )
 
 
@@ -413,7 +584,8 @@ def verified_days(truth: Truth) -> pl.DataFrame:
 def coverage_daily(truth: Truth) -> pl.DataFrame:
     """Coverage by authorities, inhabitants, cases and municipalities for every day, Land and service."""
     grain = ["land_code", "service_id", "as_of"]
-    cases = truth.table("case_volumes").filter(~pl.col("is_retracted")).sort("year").group_by(_PAIR).agg(pl.col("cases").last())
+    volumes = truth.told(truth.table("case_volumes").filter(~pl.col("is_retracted")))
+    cases = volumes.group_by(*_PAIR, "year").agg(pl.col("cases").sum()).sort("year").group_by(_PAIR).agg(pl.col("cases").last())
     keys = pl.read_csv(SEEDS / "service_leika_key.csv").filter("is_verified")["service_id"].unique().implode()
     first_listing = truth.table("listings").group_by("land_code").agg(first_listing=pl.col("observed_on").min())
     operational = pl.col("is_operational")
@@ -466,16 +638,20 @@ def programme_coverage_daily(truth: Truth) -> pl.DataFrame:
 
 def phase_funnel_daily(truth: Truth) -> pl.DataFrame:
     """Competent authorities by phase, and those that had come at least as far by that day."""
-    ever = truth.events.group_by(_PAIR).agg(
-        *(
-            pl.col("effective_on")
-            .filter(pl.col("phase").is_in(PROGRESS) & (pl.col("phase_order") >= PHASE_ORDER[phase]))
-            .min()
-            .alias(phase)
-            for phase in PROGRESS
-        ),
-        *(pl.col("effective_on").filter(pl.col("phase") == phase).min().alias(phase) for phase in ("suspended", "withdrawn")),
-        none=pl.lit(date.min),
+    ever = (
+        truth.told(truth.events)
+        .group_by(_PAIR)
+        .agg(
+            *(
+                pl.col("effective_on")
+                .filter(pl.col("phase").is_in(PROGRESS) & (pl.col("phase_order") >= PHASE_ORDER[phase]))
+                .min()
+                .alias(phase)
+                for phase in PROGRESS
+            ),
+            *(pl.col("effective_on").filter(pl.col("phase") == phase).min().alias(phase) for phase in ("suspended", "withdrawn")),
+            none=pl.lit(date.min),
+        )
     )
     dated = truth.authority_days.rename({"phase": "now"}).join(ever, on=_PAIR, how="left").with_columns(none=pl.lit(date.min))
     counted = dated.group_by("land_code", "service_id", "as_of").agg(
@@ -501,20 +677,27 @@ def phase_funnel_daily(truth: Truth) -> pl.DataFrame:
 def adoption_monthly(truth: Truth) -> pl.DataFrame:
     """Counts of the authorities that were live in a month; take-up over those that report online and an offline channel."""
     live = live_months(truth)
-    usage = fct_usage_monthly(truth).join(live, on=[*_PAIR, "month"], how="semi")
+    usage = truth.told(fct_usage_monthly(truth)).join(live, on=[*_PAIR, "month"], how="semi")
 
     def of(*channels: str) -> pl.Expr:
         return _added(pl.col("submitted").filter(pl.col("channel").is_in(channels)))
+
+    def of_all(name: str) -> pl.Expr:
+        values = pl.col(name).filter(pl.col("channel") == "online")
+        return pl.when(values.is_not_null().all() & values.is_not_null().any()).then(values.sum())
 
     authorities = usage.group_by("land_code", *_PAIR, "month").agg(
         online=of("online"),
         assisted=of("assisted"),
         offline=of(*OFFLINE),
         total=of("online", "assisted", *OFFLINE),
+        started=of_all("started"),
+        completed=of_all("completed"),
     )
     authorities = authorities.join(live.drop("land_code"), on=[*_PAIR, "month"], how="left")
     is_pair = pl.col("online").is_not_null() & pl.col("offline").is_not_null()
     is_reporting = pl.col("online").is_not_null()
+    has_both = pl.col("started").is_not_null() & pl.col("completed").is_not_null()
 
     numbers = authorities.group_by("land_code", "service_id", "month").agg(
         submitted_online_count=_added(pl.col("online")),
@@ -523,10 +706,13 @@ def adoption_monthly(truth: Truth) -> pl.DataFrame:
         submitted_total_count=_added(pl.col("total")),
         paired_online_count=_added(pl.col("online").filter(is_pair)),
         paired_total_count=_added(pl.col("total").filter(is_pair)),
+        completion_started_count=_added(pl.col("started").filter(has_both)),
+        completion_completed_count=_added(pl.col("completed").filter(has_both)),
         inhabitant_years=_added(pl.col("inhabitant_days").filter(is_reporting)) / 365.25,
         reporting_authorities=is_reporting.sum().cast(pl.Int64),
         live_authorities=pl.len().cast(pl.Int64),
     )
+    bases = truth.table("regions").group_by("land_code").agg(pl.col("population_date").max(), pl.col("census_base").first())
     months = (
         live.group_by("land_code", "service_id")
         .agg(pl.col("month").min())
@@ -535,9 +721,19 @@ def adoption_monthly(truth: Truth) -> pl.DataFrame:
     )
     return (
         months.join(numbers, on=["land_code", "service_id", "month"], how="left")
+        .join(bases.with_columns(pl.col("census_base").cast(pl.String)), on="land_code", how="left")
         .with_columns(pl.col("reporting_authorities", "live_authorities").fill_null(0))
         .with_columns(
             take_up_share=_share("paired_online_count", "paired_total_count"),
+            completion_share=pl.when(pl.col("completion_completed_count") <= pl.col("completion_started_count")).then(
+                _share("completion_completed_count", "completion_started_count")
+            ),
+            completion_null_reason=pl.when(pl.col("completion_started_count").is_null())
+            .then(pl.lit("not_delivered"))
+            .when(pl.col("completion_completed_count") > pl.col("completion_started_count"))
+            .then(pl.lit("more_completed_than_started"))
+            .when(pl.col("completion_started_count") == 0)
+            .then(pl.lit("nothing_started")),
             submissions_per_1000_inhabitants=pl.when(pl.col("inhabitant_years") != 0).then(
                 1000 * pl.col("submitted_online_count") / pl.col("inhabitant_years")
             ),
@@ -545,19 +741,13 @@ def adoption_monthly(truth: Truth) -> pl.DataFrame:
     )
 
 
-def _cents(amount: Fraction) -> Decimal:
-    """Rounded half away from zero to the cent."""
-    hundred = abs(amount) * 100
-    cents = (2 * hundred.numerator + hundred.denominator) // (2 * hundred.denominator)
-    return Decimal(cents if amount >= 0 else -cents).scaleb(-2)
-
-
 def connections(truth: Truth) -> pl.DataFrame:
     """Per authority and programme service: its wave, whether the programme began it, whether it was ever operational."""
     first = pl.col("effective_on")
     at_start = pl.col("phase") == "integrating"
     return (
-        truth.events.join(truth.programme, on=["land_code", "service_id"])
+        truth.told(truth.events)
+        .join(truth.programme, on=["land_code", "service_id"])
         .group_by("land_code", *_PAIR, "programme_start")
         .agg(
             started_on=first.filter(at_start).min(),
@@ -571,82 +761,6 @@ def connections(truth: Truth) -> pl.DataFrame:
             & (~pl.col("is_completed") | (pl.col("accepted_on") >= pl.col("programme_start")))
         )
     )
-
-
-def cost_per_connection(truth: Truth) -> pl.DataFrame:
-    """Exact fractions of one-off gross cost, shared equally among the begun connections that match what an entry states."""
-    begun = connections(truth).filter("is_begun").select("land_code", *_PAIR, "wave", "call_off", "is_completed")
-    entries = (
-        truth.table("costs")
-        .filter(
-            ~pl.col("is_retracted")
-            & ~pl.col("recurring")
-            & pl.col("entry_status").is_in(["invoiced", "reversal"])
-            & (pl.col("booked_on") <= truth.as_of)
-        )
-        .with_columns(gross=pl.col("amount_eur") + pl.col("vat_nonrecoverable_eur").fill_null(0))
-        .select(
-            "entry_id",
-            "payer",
-            "behaviour",
-            cents=(pl.col("gross") * 100).cast(pl.Int64),
-            **{f"e_{c}": pl.col(c) for c in ("land_code", "authority_id", "service_id", "wave", "call_off")},
-        )
-    )
-
-    def matching(frame: pl.DataFrame) -> pl.DataFrame:
-        federal = pl.col("e_land_code") == "00"
-        names = ("authority_id", "service_id", "wave", "call_off")
-        stated = [pl.col(f"e_{n}").is_null() | (pl.col(f"e_{n}") == pl.col(n)).fill_null(False) for n in names]
-        return frame.filter(federal | (pl.col("e_land_code") == pl.col("land_code")), *stated)
-
-    direct = entries.filter(pl.col("e_authority_id").is_not_null())
-    shared = entries.filter(pl.col("e_authority_id").is_null())
-    allocated = pl.concat(
-        [
-            matching(direct.join(begun, left_on="e_authority_id", right_on="authority_id", coalesce=False)),
-            matching(shared.join(begun, how="cross").select(*entries.columns, *begun.columns)),
-        ],
-        how="diagonal_relaxed",
-    ).with_columns(sharing=pl.len().over("entry_id"))
-
-    variable: dict[tuple, Fraction] = defaultdict(Fraction)
-    full: dict[tuple, Fraction] = defaultdict(Fraction)
-    in_wave = ["land_code", "service_id", "wave"]
-    sums = allocated.group_by(*in_wave, "payer", "behaviour", "sharing").agg(cents=pl.col("cents").filter("is_completed").sum())
-    for land, service, wave, payer, behaviour, sharing, cents in sums.iter_rows():
-        for who in (payer, "total"):
-            full[land, service, wave, who] += Fraction(cents, 100 * sharing)
-            variable[land, service, wave, who] += Fraction(cents, 100 * sharing) if behaviour == "variable" else 0
-
-    rows = []
-    waves = begun.group_by(in_wave).agg(begun=pl.len(), completed=pl.col("is_completed").sum())
-    for land, service, wave, count, completed in waves.iter_rows():
-        for payer in ("bund", "land", "kommune", "total"):
-            key = (land, service, wave, payer)
-            if payer != "total" and key not in full:
-                continue
-            cost_full, cost_variable = (_cents(of[key]) if key in of else None for of in (full, variable))
-            rows.append(
-                {
-                    "land_code": land,
-                    "service_id": service,
-                    "wave": wave,
-                    "payer": payer,
-                    "connections_begun": count,
-                    "connections_completed": completed,
-                    "cost_variable_eur": cost_variable,
-                    "cost_full_eur": cost_full,
-                    "cost_variable_per_connection_eur": _each(cost_variable, completed),
-                    "cost_per_connection_eur": _each(cost_full, completed),
-                }
-            )
-    euros = ("cost_variable_eur", "cost_full_eur", "cost_variable_per_connection_eur", "cost_per_connection_eur")
-    return pl.DataFrame(rows, schema_overrides=dict.fromkeys(euros, pl.Decimal(18, 2)), infer_schema_length=None)
-
-
-def _each(euros: Decimal | None, count: int) -> Decimal | None:
-    return None if euros is None or not count else _cents(Fraction(euros) / count)
 
 
 # -- comparison -------------------------------------------------------------------------------------------------------------

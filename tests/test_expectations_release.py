@@ -20,22 +20,30 @@ create schema metrics;
 create schema meta;
 
 create table core.dim_land as
-from (values ('09', 'Bayern', date '2026-01-01'), ('06', 'Hessen', date '2026-01-01')) as l(land_code, name, programme_start);
+from (values ('09', 'Bayern', date '2026-01-01', true), ('06', 'Hessen', date '2026-01-01', true))
+as l(land_code, name, programme_start, is_participating);
 
 create table core.dim_service as from (values ('ummeldung'), ('fuehrerschein')) as s(service_id);
 
 create table core.dim_region as
 select
     land_code, land_code || '17100' || n as ags, 1000 * n as population, 12.5::double as area_km2,
-    date '1900-01-01' as valid_from, null::date as valid_to
+    date '1900-01-01' as valid_from, null::date as valid_to, true as is_reported
 from core.dim_land, range(1, 4) as r(n);
 
 create table core.dim_authority as
 select 'amt/' || ags as authority_id, land_code, valid_from, valid_to from core.dim_region;
 
 create table core.bridge_competence as
-select land_code, 'amt/' || ags as authority_id, service_id, ags, false as is_partial, valid_from, valid_to
+select land_code, 'amt/' || ags as authority_id, service_id, ags, false as is_partial, valid_from, valid_to,
+    is_reported
 from core.dim_region, core.dim_service;
+
+create table core.bridge_region_successor as
+select ags, valid_from, ags as reported_ags, 1.0::double as population_share, 1.0::double as area_share from core.dim_region;
+
+create table core.bridge_authority_successor as
+select authority_id, valid_from, authority_id as reported_authority_id, 1.0::double as population_share from core.dim_authority;
 
 create table core.fct_connection_phase as
 select land_code, authority_id, service_id, phase, since as valid_from, until as valid_to
@@ -60,8 +68,23 @@ from core.fct_connection_phase, range(20) as r(n)
 where phase = 'operational' and service_id = 'ummeldung';
 
 create table core.fct_listing (
-    land_code varchar, source varchar, leika_key varchar, ars varchar, url varchar, evidence varchar, authority_id varchar
+    land_code varchar, source varchar, leika_key varchar, ars varchar, url varchar, evidence varchar, first_observed_on date,
+    authority_id varchar
 );
+
+create table core.fct_connection_evidence as
+select
+    land_code, authority_id, service_id, 'reported' as evidence, 'anbindungen' as source, null::boolean as is_verified,
+    valid_from as first_observed_on, valid_to is null as is_current
+from core.fct_connection_phase
+where phase = 'operational'
+union all
+select '09', 'amt/09171002', 'ummeldung', 'listed', 'datahub', true, date '2026-01-10', true;
+
+create table metrics.evidence_conflict as
+from (values
+    ('09', 'amt/09171001', 'ummeldung', 'reported_not_listed'), ('09', 'amt/09171002', 'ummeldung', 'listed_not_reported')
+) as c(land_code, authority_id, service_id, kind);
 
 create table metrics.coverage_daily as
 select
@@ -112,11 +135,92 @@ from core.dim_land;
 create table meta.quarantine_summary as
 select land_code, 'kosten' as source, 'malformed' as rule, 1::bigint as row_count from core.dim_land;
 
-create table meta.metric as select 'coverage_authority_share' as metric_id;
+create table metrics.cost_bridge as
+select land_code, service_id, null::bigint as wave, category, 'variable' as behaviour, 'land' as payer, false as recurring,
+    'invoiced' as entry_status, date '2026-01-01' as month, count(*) as entries_count, sum(amount_eur)::decimal(18, 2) as amount_eur
+from core.fct_cost
+group by all;
+
+create table metrics.cost_by_wave as select land_code, service_id, wave, 'nominal' as price_basis from metrics.cost_per_connection
+where payer = 'total';
+
+create table metrics.running_cost_per_transaction as select land_code, service_id, 10.00::decimal(18, 2) as running_cost_eur
+from core.dim_land, core.dim_service;
+
+create table metrics.total_cost_of_ownership as select land_code, service_id, payer from metrics.cost_per_connection;
+
+create table metrics.budget_status as select land_code, payer, false as recurring from metrics.cost_per_connection;
+
+create table metrics.coverage_by_kreis as
+select
+    land_code, service_id, land_code || '171' as kreis_code, as_of, authorities_competent, authorities_operational, coverage_authority_share,
+    population_competent, population_operational, coverage_population_share, municipalities_competent, municipalities_operational
+from metrics.coverage_daily
+where as_of = date '2026-01-31';
+
+create table metrics.coverage_class_comparison as
+select land_code, service_id, kreis_code, null::boolean as is_equal, 'not_comparable' as difference_reason from metrics.coverage_by_kreis;
+
+create table metrics.pilot_coverage_daily as
+select
+    land_code, service_id, as_of, is_pilot, if(is_pilot, 1, 2)::bigint as authorities_competent,
+    if(is_pilot, 1, 0)::bigint as authorities_operational, if(is_pilot, 1, 0)::double as coverage_authority_share
+from metrics.coverage_daily, (values (true), (false)) as p(is_pilot);
+
+create table metrics.time_in_phase as
+select land_code, service_id, phase, authorities_current_count as authorities_in_phase, 0::bigint as authorities_stuck
+from metrics.phase_funnel_daily
+where as_of = date '2026-01-31';
+
+create table metrics.adoption_by_account as
+select
+    land_code, service_id, month, 'bundid' as account, 1::bigint as submitted_online_count, 2::bigint as all_accounts_online_count,
+    0.5::double as account_share
+from metrics.adoption_monthly;
+
+create table metrics.adoption_curve as
+select
+    'all' as stratum_kind, 'all' as stratum, 1::bigint as full_month, 2::bigint as connections_due, 1::bigint as at_risk_count,
+    1::bigint as submitted_online_count, 2.0::double as inhabitant_years, 500.0::double as submissions_per_1000_inhabitants,
+    1::bigint as paired_online_count, 2::bigint as paired_total_count, 0.5::double as take_up_share,
+    1::bigint as first_month_submitted_online_count, 2.0::double as first_month_inhabitant_years,
+    500.0::double as first_month_per_1000_inhabitants;
+
+create table metrics.adoption_seasonality as
+select
+    land_code, service_id, 1::bigint as month_of_year, 2::bigint as submitted_total_count, 8::bigint as submitted_total_12_months_count,
+    0.25::double as total_month_share, 1::bigint as submitted_online_count, 4::bigint as submitted_online_12_months_count,
+    0.25::double as online_month_share
+from metrics.coverage_by_kreis;
+
+create table metrics.dormant_connection as
+select land_code, authority_id, service_id, 'active' as answer from core.fct_usage_monthly where channel = 'online' group by all;
+
+create table metrics.regression (
+    land_code varchar, authority_id varchar, service_id varchar, regressed_on date, to_phase varchar, interrupted_days bigint
+);
+
+create table metrics.regression_monthly as
+select land_code, service_id, month, 0::bigint as regressions_count, 0::bigint as authorities_interrupted from metrics.adoption_monthly;
+
+create table metrics.operational_use as
+select land_code, service_id, authorities_operational, 1::bigint as authorities_used_count from metrics.coverage_by_kreis;
+
+create table metrics.commitment_status as
+select land_code, service_id, authorities_competent, authorities_operational, 2::bigint as authorities_open from metrics.coverage_by_kreis;
+
+create table metrics.time_to_operational as
+select 'all' as stratum_kind, 'all' as stratum, 30::bigint as days, 0.5::double as survival_share;
+
+create table metrics.time_to_operational_summary as select stratum_kind, stratum, 30::bigint as median_days from metrics.time_to_operational;
+
+create table meta.metric as
+select 'coverage_authority_share' as metric_id, '1' as version, 'a' as definition_sha256, 'b' as computation_md5;
 """
 
 _COVERAGE, _PROGRAMME, _FUNNEL = "metrics.coverage_daily", "metrics.programme_coverage_daily", "metrics.phase_funnel_daily"
 _ADOPTION, _COST = "metrics.adoption_monthly", "metrics.cost_per_connection"
+_CONFLICT = "metrics.evidence_conflict"
 
 PROGRAMME = {"09": ["ummeldung", "fuehrerschein"], "06": ["ummeldung", "fuehrerschein"]}
 AS_OF = dt.date(2026, 1, 31)
@@ -253,6 +357,15 @@ DAMAGES: dict[str, list[tuple[str, str, str | None, str]]] = {
             "authorities_current_count",
             "update metrics.phase_funnel_daily set authorities_current_count = 3 where phase = 'none' and as_of = date '2026-01-05'",
         ),
+        (
+            _CONFLICT,
+            "conflicts_within_coverage",
+            "kind",
+            """
+            insert into metrics.evidence_conflict
+            select '09', authority_id, 'fuehrerschein', 'reported_not_listed' from core.dim_authority where land_code = '09'
+            """,
+        ),
         ("meta.delivery", "rows_add_up", "rows_delivered", "update meta.delivery set rows_delivered = 26 where land_code = '09'"),
         (
             "core.fct_cost",
@@ -270,6 +383,15 @@ DAMAGES: dict[str, list[tuple[str, str, str | None, str]]] = {
             """,
         ),
         ("core.fct_cost", "ledger_whole", None, SAME),
+        ("metrics.cost_bridge", "bridge_is_ledger", "amount_eur", SAME),
+        (
+            "meta.metric",
+            "definitions_unchanged",
+            "definition_sha256",
+            "update meta.metric set definition_sha256 = 'x', computation_md5 = 'y'",
+        ),
+        ("meta.metric", "computations_unchanged", "computation_md5", SAME),
+        ("meta.metric", "version_follows_definition", "version", SAME),
         (
             "meta.source_status",
             "required_has_data",
@@ -282,6 +404,18 @@ DAMAGES: dict[str, list[tuple[str, str, str | None, str]]] = {
             "one_authority_each",
             None,
             "update core.bridge_competence set ags = '09171003' where ags = '09171002' and service_id = 'fuehrerschein'",
+        ),
+        (
+            "core.bridge_region_successor",
+            "shares_add_up",
+            "area_share",
+            "update core.bridge_region_successor set area_share = 0.9 where ags = '09171001'",
+        ),
+        (
+            "core.bridge_authority_successor",
+            "shares_add_up",
+            "population_share",
+            "update core.bridge_authority_successor set population_share = 0.9 where authority_id = 'amt/09171001'",
         ),
     ],
     "changes": [
@@ -381,11 +515,12 @@ def test_a_wave_that_goes_live_is_reported_and_passes(good: Path, tmp_path: Path
     ten = "range(10) as r(n)"
     more = [
         f"insert into core.dim_authority select 'amt/' || n, '09', '1900-01-01', null from {ten}",
-        f"insert into core.dim_region select '09', '0918100' || n, 0, 1, '1900-01-01', null from {ten}",
+        f"insert into core.dim_region select '09', '0918100' || n, 0, 1, '1900-01-01', null, true from {ten}",
         f"""
         insert into core.bridge_competence
-        select '09', 'amt/' || n, 'ummeldung', '0918100' || n, false, '1900-01-01', null from {ten}
+        select '09', 'amt/' || n, 'ummeldung', '0918100' || n, false, '1900-01-01', null, true from {ten}
         """,
+        f"insert into core.bridge_authority_successor select 'amt/' || n, '1900-01-01', 'amt/' || n, 1 from {ten}",
         f"""
         update metrics.coverage_daily set authorities_competent = 13, coverage_authority_share = 1 / 13.0::double
         where {PAIR}
@@ -499,4 +634,4 @@ def test_an_empty_table_passes_only_where_a_reason_is_written(good: Path, tmp_pa
     assert isinstance(allowed.value, dict)
     limits["release_empty_tables_allowed"] = allowed.model_copy(update={"value": {}})
     failed = [r for r in check(good, None, thresholds=limits) if not r.passed]
-    assert {(r.table, r.name) for r in failed} == {("core.fct_listing", "not_empty")}
+    assert {(r.table, r.name) for r in failed} == {("core.fct_listing", "not_empty"), ("metrics.regression", "not_empty")}

@@ -21,11 +21,16 @@ PUBLISHED: list[tuple[str, Callable[[Truth], pl.DataFrame], list[str], list[str]
         ["authority_id", "service_id", "month", "channel", "account"],
         [],
     ),
+    (
+        "metrics.evidence_conflict",
+        recompute.evidence_conflict,
+        ["land_code", "authority_id", "service_id", "kind"],
+        ["listing_sources", "is_addressable"],
+    ),
     ("metrics.coverage_daily", recompute.coverage_daily, ["land_code", "service_id", "as_of"], []),
     ("metrics.programme_coverage_daily", recompute.programme_coverage_daily, ["land_code", "as_of"], []),
     ("metrics.phase_funnel_daily", recompute.phase_funnel_daily, ["land_code", "service_id", "as_of", "phase"], []),
     ("metrics.adoption_monthly", recompute.adoption_monthly, ["land_code", "service_id", "month"], []),
-    ("metrics.cost_per_connection", recompute.cost_per_connection, ["land_code", "service_id", "wave", "payer"], []),
 ]
 
 
@@ -43,17 +48,20 @@ def test_every_number_equals_its_recomputation(
 
 
 def test_the_worlds_hold_what_the_comparison_is_about(night: Night) -> None:  # noqa: F811
-    """Regressions, missing and partial months, dead waves, verified and unverifiable services: an empty case proves nothing."""
+    """Regressions, missing and partial months, dead waves, verified services, conflicts: an empty case proves nothing."""
     phases = set(recompute.fct_connection_phase(night.truth)["phase"])
     assert phases == set(recompute.PHASE_ORDER) - {"none"}
     assert set(recompute.fct_usage_monthly(night.truth)["reporting_status"]) == {"reported", "partial", "missing"}
     coverage = recompute.coverage_daily(night.truth)
     assert coverage["authorities_verified"].sum() > 0
     assert coverage["cases_competent"].null_count() > 0
-    cost = recompute.cost_per_connection(night.truth)
-    assert set(cost["payer"]) == {"bund", "land", "kommune", "total"}
-    assert (cost["connections_begun"] > cost["connections_completed"]).any()
-    assert cost["cost_per_connection_eur"].null_count() > 0
+    conflicts = recompute.evidence_conflict(night.truth)
+    assert set(conflicts["kind"]) == {"reported_not_listed", "listed_not_reported", "listed_not_reachable"}
+    assert len(set(conflicts["reported_phase"])) > 2
+    is_reported_missing = conflicts["kind"] == "reported_not_listed"
+    waiting = coverage.filter(as_of=night.truth.as_of)
+    waiting_count = (waiting["authorities_operational"] - waiting["authorities_verified"]).sum() - is_reported_missing.sum()
+    assert waiting_count > 0  # operational for less than 72 hours: unverified, and no conflict yet
 
 
 def test_the_comparison_finds_a_wrong_number_and_a_missing_or_extra_row_and_column() -> None:
@@ -101,6 +109,26 @@ def test_verified_is_a_part_of_operational_and_needs_a_local_entry_under_a_verif
     for verified_count, share, published_share, counted in found:
         assert verified_count == counted > 0
         assert 0 < share == published_share < 1
+
+
+def test_evidence_is_what_each_source_says(night: Night) -> None:  # noqa: F811
+    """What the Land reports and the Data Hub lists equals its recomputation; the other catalogues, where they are asked, know nobody else."""
+    published = night.published("core.fct_connection_evidence")
+    expected = recompute.fct_connection_evidence(night.truth)
+    grain = ["authority_id", "service_id", "evidence", "source", "is_verified", "first_observed_on"]
+    is_theirs = pl.col("source").is_in(expected["source"].unique().implode())
+    assert differences(expected, published.filter(is_theirs), grain) == []
+    hub = expected.filter(evidence="listed").select("authority_id", "service_id")
+    others = published.filter(~is_theirs)
+    assert set(others["evidence"]) <= {"listed", "addressable"}
+    assert others.join(hub, on=["authority_id", "service_id"], how="anti").is_empty()
+    sources = night.ask("select distinct unnest(string_split(listing_sources, ' ')) from metrics.evidence_conflict")
+    assert (night.truth.catalogue,) in sources
+    addressed = (
+        "select distinct authority_id, service_id from core.fct_connection_evidence where evidence = 'addressable' and is_current"
+    )
+    named = "select authority_id, service_id from metrics.evidence_conflict where is_addressable"
+    assert night.ask(f"{named} except {addressed}") == []
 
 
 def test_towns_beside_their_kreis_count_as_authorities_and_their_inhabitants_once(night: Night) -> None:  # noqa: F811
@@ -168,17 +196,19 @@ def test_hanau_has_one_history_under_two_keys(night: Night) -> None:  # noqa: F8
         where land_code = '06' and as_of in (date '2025-12-31', date '2026-01-01')
         order by all
     """
-    counts = {
-        "anlagengenehmigung": (3, 3),
-        "aufenthalt": (33, 33),
-        "fuehrerschein": (26, 27),
-        "ummeldung": (421, 421),
-        "unterhaltsvorschuss": (33, 33),
-    }
+    # all days are told on one territorial status, that of the last day
+    counts = {"anlagengenehmigung": 3, "aufenthalt": 33, "fuehrerschein": 27, "ummeldung": 421, "unterhaltsvorschuss": 33}
     assert night.ask(around) == [
-        (service, day, authorities, 421)
-        for service, (before, after) in counts.items()
-        for day, authorities in (("2025-12-31", before), ("2026-01-01", after))
+        (service, day, authorities, 421) for service, authorities in counts.items() for day in ("2025-12-31", "2026-01-01")
+    ]
+    assert night.ask("select territory_on = as_of from meta.release") == [(True,)]
+    continued = (
+        "select authority_id, reported_authority_id from core.dim_authority where authority_id like '%/06435014' order by 1"
+    )
+    assert night.ask(continued) == [
+        ("auslaenderbehoerde/06435014", "auslaenderbehoerde/06415"),
+        ("jugendamt/06435014", "jugendamt/06415"),
+        ("meldebehoerde/06435014", "meldebehoerde/06415000"),
     ]
     inhabitants = "select count(distinct population_competent) from metrics.coverage_daily where land_code = '06'"
     assert night.ask(inhabitants) == [(1,)]
