@@ -90,3 +90,15 @@ def sample_night(tmp_path_factory: pytest.TempPathFactory) -> SampleNight:
             assert ran.returncode == 0, ran.stdout + ran.stderr
             told.write_text(ran.stdout + ran.stderr, encoding="utf-8")
     return SampleNight(home, told.read_text(encoding="utf-8"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Modules that run whole nights come first, so that the quick ones fill both cores to the end."""
+    nights = {"house", "published", "night", "sample_night", "rollin", "environment"}
+
+    def weight(item: pytest.Item) -> int:
+        module = item.nodeid.partition("::")[0]
+        return 0 if "kill" in module else 1 if module in slow else 2
+
+    slow = {item.nodeid.partition("::")[0] for item in items if nights & set(getattr(item, "fixturenames", ()))}
+    items.sort(key=weight)

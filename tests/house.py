@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from filelock import FileLock
 
 from ingest.sample import Parameters, write_sample
 from orchestration import publication
@@ -32,12 +33,21 @@ def environment() -> Iterator[None]:
     os.environ.update(before)
 
 
-@pytest.fixture(scope="module")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for all workers of a test session."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+
+
+@pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small world, as delivered."""
-    folder = tmp_path_factory.mktemp("world")
-    write_sample(folder, PARAMETERS)
-    return folder
+    """The small world, as delivered; written once for all workers."""
+    folder = shared_folder(tmp_path_factory)
+    with FileLock(folder / "small-world.lock"):
+        if not (folder / "small-world.done").is_file():
+            write_sample(folder / "small-world", PARAMETERS)
+            (folder / "small-world.done").touch()
+    return folder / "small-world"
 
 
 @dataclasses.dataclass
@@ -70,15 +80,19 @@ class House:
         return self.world / "deliveries" / name
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def published(world: Path, tmp_path_factory: pytest.TempPathFactory) -> House:
-    """A home after its first good night; tests copy it."""
-    before = dict(os.environ)
-    house = House(tmp_path_factory.mktemp("first") / "home", world, PARAMETERS.night)
-    result = house.night()
-    assert result.outcome == "published", result.message
-    os.environ.clear()
-    os.environ.update(before)
+    """A home after its first good night, run once for all workers; tests read it, or copy it (``house``)."""
+    folder = shared_folder(tmp_path_factory)
+    house = House(folder / "first-night", world, PARAMETERS.night)
+    with FileLock(folder / "first-night.lock"):
+        if not (folder / "first-night.done").is_file():
+            before = dict(os.environ)
+            result = house.night()
+            assert result.outcome == "published", result.message
+            os.environ.clear()
+            os.environ.update(before)
+            (folder / "first-night.done").touch()
     return house
 
 

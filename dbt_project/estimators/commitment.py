@@ -35,7 +35,8 @@ PULL_MAX = 0.7
 PARKED_MAX = 0.08
 #: Standard deviation of ln(speed) that the connections of one cluster share.
 SPEED_SD = 0.15
-_GRID_DAYS = 1_500
+#: The programme lasts less than two years; longer times count as this.
+_GRID_DAYS = 800
 
 INPUT_SCHEMA: dict[str, Any] = {
     "land_code": pl.String,
@@ -222,7 +223,7 @@ def _spell_days(spells: pl.DataFrame) -> pl.DataFrame:
 def bootstrap_survival(durations: pl.DataFrame, draws: int, rng: np.random.Generator) -> np.ndarray:
     """Kaplan–Meier curves over resampled clusters: float array (draws, days), S after each day from 0.
 
-    ``durations``: ``cluster``, ``days`` (0 ≤ days < 1500), ``is_event``. Without any row S is 1 throughout: nothing ever ends.
+    ``durations``: ``cluster``, ``days`` (0 ≤ days < 800), ``is_event``. Without any row S is 1 throughout: nothing ever ends.
     """
     if durations.is_empty():
         return np.ones((draws, _GRID_DAYS))

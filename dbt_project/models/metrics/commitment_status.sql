@@ -5,6 +5,7 @@ with today as (
         coverage.service_id,
         coverage.as_of,
         lands.programme_start,
+        programme.baseline_connections,
         lands.target_on,
         lands.target_share,
         coverage.authorities_competent,
@@ -33,7 +34,8 @@ before_programme as (
         today.land_code,
         today.service_id,
         sum(case when {{ holds_on('steps', '(today.programme_start - 1)') }} then 1 else 0 end)
-        - sum(case when {{ holds_on('steps', '(today.programme_start - 365)') }} then 1 else 0 end) as gained
+        - sum(case when {{ holds_on('steps', '(today.programme_start - 365)') }} then 1 else 0 end) as gained,
+        count(*) filter (where steps.valid_from < today.programme_start) as began_before
     from today
     inner join {{ ref('int_authority_step') }} as steps
         on
@@ -51,23 +53,28 @@ paces as (
                 then greatest(today.authorities_promised - today.authorities_operational, 0) / (today.days_to_target / 7)
         end as required_pace_per_week,
         (today.authorities_operational - today.authorities_operational_earlier) / 8 as actual_pace_per_week,
-        coalesce(before_programme.gained, 0) / 52 as before_programme_pace_per_week,
+        -- a baseline that is stated, of which no event is delivered, came at a pace that is not known
         case
-            when today.as_of > today.programme_start
+            when coalesce(before_programme.began_before, 0) > 0 or coalesce(today.baseline_connections, 0) = 0
+                then coalesce(before_programme.gained, 0) / 52
+        end as before_programme_pace_per_week,
+        -- from the eve on: what goes live on the first day belongs to the programme
+        case
+            when today.as_of >= today.programme_start
                 then
-                    (today.authorities_operational - coalesce(start_day.authorities_operational, 0))
-                    / ({{ days_between('today.programme_start', 'today.as_of') }} / 7)
+                    (today.authorities_operational - coalesce(eve.authorities_operational, 0))
+                    / (({{ days_between('today.programme_start', 'today.as_of') }} + 1) / 7)
         end as programme_pace_per_week
     from today
     left join before_programme
         on
             today.land_code = before_programme.land_code
             and today.service_id = before_programme.service_id
-    left join {{ ref('coverage_daily') }} as start_day
+    left join {{ ref('coverage_daily') }} as eve
         on
-            today.land_code = start_day.land_code
-            and today.service_id = start_day.service_id
-            and today.programme_start = start_day.as_of
+            today.land_code = eve.land_code
+            and today.service_id = eve.service_id
+            and today.programme_start = eve.as_of + 1
 ),
 
 arrivals as (
