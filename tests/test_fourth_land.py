@@ -32,6 +32,7 @@ AS_OF = date(2026, 9, 30)
 NOW = datetime(2026, 9, 30, 20, tzinfo=UTC)
 START = date(2026, 7, 1)
 OPEN = date(1900, 1, 1)
+POPULATION_DATE, CENSUS_BASE = date(2024, 12, 31), "zensus_2022"  # what the directory of January 2026 counts by
 
 Row = dict[str, Any]
 
@@ -635,6 +636,8 @@ def write_truth(folder: Path, laender: Path, facts: Facts) -> Truth:
             "ars": ags[:5] + verband + ags[5:],
             "kind": kinds[code],
             "population": people,
+            "population_date": POPULATION_DATE,
+            "census_base": CENSUS_BASE,
             "valid_from": OPEN,
             "valid_to": None,
         }

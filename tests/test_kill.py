@@ -83,7 +83,8 @@ def publication_of(attempt: Attempt) -> None:
     """``publish``, killed right before the n-th of its acts on the file system."""
     alone(attempt.home.with_suffix(".txt"), {"ROLLIN_KEEP_RELEASES": "2"})
     settings = Settings(home=attempt.home)
-    marts = warehouse.marts(warehouse.load_manifest(settings.build / "dbt" / "manifest.json"))
+    manifest = warehouse.load_manifest(settings.build / "dbt" / "manifest.json")
+    marts, masked = warehouse.marts(manifest), warehouse.masked(manifest)
     counter = itertools.count()
     acts = attempt.acts.open("w", buffering=1)
 
@@ -96,9 +97,8 @@ def publication_of(attempt: Attempt) -> None:
     now = datetime.fromisoformat(NOW) + timedelta(days=attempt.days)
     publication.sweep(settings)
     sys.addaudithook(before_act)
-    publication.publish(
-        settings, settings.build / attempt.run_id / "warehouse.duckdb", run_id=attempt.run_id, now=now, marts=marts
-    )
+    build = settings.build / attempt.run_id / "warehouse.duckdb"
+    publication.publish(settings, build, run_id=attempt.run_id, now=now, marts=marts, masked=masked)
 
 
 # ---------------------------------------------------------------------------------------------------------------------- from outside
