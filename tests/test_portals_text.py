@@ -147,7 +147,8 @@ def test_both_ways_of_reading_agree(rows: list[list[str]]) -> None:
 @given(
     rows=st.lists(
         st.tuples(
-            st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\0\r"), max_size=8),
+            # Python takes \x1c to \x1f for white space, Unicode does not
+            st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\0\r\x1c\x1d\x1e\x1f"), max_size=8),
             st.text(alphabet="ab;,\n\"'", max_size=8),
         ),
         max_size=6,

@@ -7,6 +7,7 @@ Belongs here: what the readers and the pagers of JSON share. Does not: requests 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -60,17 +61,22 @@ def lookup(document: Any, path: str | None) -> Any:
     return lookup(document.get(head), rest) if dot else None
 
 
-def frame_of(rows: list[Any]) -> pl.DataFrame:
-    """Objects as a frame of text columns; anything else among them is kept as ``_malformed``."""
-    flat = [_flatten({}, "", row, 1) if isinstance(row, dict) else {"_malformed": _not_an_object(row)} for row in rows]
-    names = list(dict.fromkeys(name for row in flat for name in row))
+def text_frame(rows: Sequence[Mapping[str, Any]], names: Iterable[str]) -> pl.DataFrame:
+    """Rows as a frame of these text columns. Raises UnreadableDelivery for halves of Unicode characters, which JSON can escape."""
     try:
-        frame = pl.DataFrame(flat, schema=dict.fromkeys(names, pl.String))
+        return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String))
     except UnicodeEncodeError:
         raise UnreadableDelivery(
             "Das JSON-Dokument enthält halbe Unicode-Zeichen: die Ausgabe beim Betreiber berichtigen lassen.",
             "The JSON document holds halves of Unicode characters: have the operator correct the output.",
         ) from None
+
+
+def frame_of(rows: list[Any]) -> pl.DataFrame:
+    """Objects as a frame of text columns; anything else among them is kept as ``_malformed``."""
+    flat = [_flatten({}, "", row, 1) if isinstance(row, dict) else {"_malformed": _not_an_object(row)} for row in rows]
+    names = list(dict.fromkeys(name for row in flat for name in row))
+    frame = text_frame(flat, names)
     usable = iter(base.column_names(name for name in names if name != "_malformed"))
     return frame.rename({name: name if name == "_malformed" else next(usable) for name in names})
 

@@ -39,7 +39,7 @@ from ingest.landfile import OffsetPages, Source
 from ingest.landing import Part
 from ingest.portals import base, pages
 from ingest.portals.base import Request, UnreadableDelivery
-from ingest.portals.documents import lookup, parse, rows_of
+from ingest.portals.documents import lookup, parse, rows_of, text_frame
 from ingest.transport import Client
 
 ACCEPT = "application/json"
@@ -216,7 +216,7 @@ def _listings(rows: list[dict[str, str | None]]) -> pl.DataFrame:
         "_malformed",
     )
     return (
-        pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String))
+        text_frame(rows, names)
         .sort("leika_key", "ars", "url", "_malformed", "is_inherited", nulls_last=False)
         .unique(["leika_key", "ars", "url", "_malformed"], keep="first", maintain_order=True)
         .with_columns(

@@ -26,7 +26,7 @@ from ingest.landfile import HydraPages, Source
 from ingest.landing import Part
 from ingest.portals import base, pages
 from ingest.portals.base import Request, UnreadableDelivery
-from ingest.portals.documents import parse
+from ingest.portals.documents import parse, text_frame
 from ingest.transport import Client, TransportError
 
 ACCEPT = "application/ld+json"
@@ -257,10 +257,10 @@ def _rows(graph: _Graph, services: Mapping[str, Any], phases: Mapping[str, Any])
         brought = {number for reference in references if (number := _identity(reference))}
         dates += [known | {"solution": solution} for solution in sorted(brought)]
 
-    offer = _frame(offers, ("solution", "solutionName", "url", "service", "serviceKey"))
-    typed = _frame(places, ("solution", "officialCommunityKey", "regionalKey", "name", "reference"))
+    offer = text_frame(offers, ("solution", "solutionName", "url", "service", "serviceKey"))
+    typed = text_frame(places, ("solution", "officialCommunityKey", "regionalKey", "name", "reference"))
     keyed = typed.select("solution", _key().alias("communeKey"), communeName="name").unique(maintain_order=True)
-    known_dates = _frame(dates, ("solution", "project", "projectName", "projectStatus", "status", *PHASES))
+    known_dates = text_frame(dates, ("solution", "project", "projectName", "projectStatus", "status", *PHASES))
     dated = offer.join(known_dates, on="solution", how="inner", maintain_order="left")
     reached, undated = _reached(dated, phases)
     events = _earliest(reached.join(keyed, on="solution", how="inner", maintain_order="left"))
@@ -278,22 +278,12 @@ def _rows(graph: _Graph, services: Mapping[str, Any], phases: Mapping[str, Any])
     )
     told = reached.join(keyed, on="solution", how="semi")
     silent = offer.join(told, on=["solution", "serviceKey"], how="anti", maintain_order="left")
-    findings = [silent.with_columns(remark=remark), undated, _frame(unlisted, ("serviceKey", "remark"))]
+    findings = [silent.with_columns(remark=remark), undated, text_frame(unlisted, ("serviceKey", "remark"))]
     return pl.concat([_shaped(frame) for frame in (events, *findings)])
 
 
 def _status_name(status: Any) -> str | None:
     return _text(status.get("name")) if isinstance(status, dict) else _text(status)
-
-
-def _frame(rows: list[dict[str, Any]], names: Sequence[str]) -> pl.DataFrame:
-    try:
-        return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String))
-    except UnicodeEncodeError:
-        raise UnreadableDelivery(
-            "Die OZG-Datenbank liefert halbe Unicode-Zeichen: die Ausgabe beim Betreiber berichtigen lassen.",
-            "The OZG-Datenbank delivers halves of Unicode characters: have the operator correct the output.",
-        ) from None
 
 
 def _shaped(frame: pl.DataFrame) -> pl.DataFrame:

@@ -30,7 +30,7 @@ from ingest.landfile import Source, TokenPages
 from ingest.landing import Part
 from ingest.portals import base, pages
 from ingest.portals.base import IncompleteDelivery, Request, UnreadableDelivery
-from ingest.portals.documents import lookup, parse, rows_of
+from ingest.portals.documents import lookup, parse, rows_of, text_frame
 from ingest.transport import Client
 
 ACCEPT = "application/json"
@@ -155,9 +155,8 @@ def _changed(name: str) -> UnreadableDelivery:
 
 def _listings(rows: list[dict[str, str | None]]) -> pl.DataFrame:
     """Each key, area and address once: an entry of its own counts more than one that is inherited."""
-    schema = dict.fromkeys(("leika_key", "ars", "url", "is_inherited", "id", "name"), pl.String)
     return (
-        pl.DataFrame(rows, schema=schema)
+        text_frame(rows, ("leika_key", "ars", "url", "is_inherited", "id", "name"))
         .sort("leika_key", "ars", "url", "is_inherited", "id")
         .unique(["leika_key", "ars", "url"], keep="first", maintain_order=True)
         .with_columns(pl.struct("leika_key", "ars", "url", "id", "name").alias("_delivered"), evidence=pl.lit("listed"))
