@@ -21,6 +21,9 @@ telemetry:
   enabled: false
 nux:
   enabled: false
+event_log_storage:
+  module: orchestration.event_log
+  class: PooledEventLogStorage
 """
 
 
