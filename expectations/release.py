@@ -255,44 +255,30 @@ def _table(table: str, catalog: _Catalog, limit: Thresholds) -> Suite:
     grain = GRAIN.get(table, ())
     checks = [_present(may_be_empty=table in _listed(limit["release_empty_tables_allowed"]))]
     checks += _identified(table, grain)
-    for column, kind in columns.items():
-        if column.endswith("_share"):
-            checks.append(
-                Check(
-                    name="share_in_range",
-                    column=column,
-                    severity="error",
-                    expected="0 .. 1",
-                    description_de="Ein Anteil liegt zwischen 0 und 1.",
-                    description_en="A share lies between 0 and 1.",
-                    stock=("ExpectColumnValuesToBeBetween", {"column": column, "min_value": 0, "max_value": 1}),
-                )
-            )
-        elif _is_count(column, kind):
-            checks.append(
-                Check(
-                    name="count_not_negative",
-                    column=column,
-                    severity="error",
-                    expected=">= 0",
-                    description_de="Keine Anzahl ist negativ.",
-                    description_en="No count is negative.",
-                    stock=("ExpectColumnValuesToBeBetween", {"column": column, "min_value": 0}),
-                )
-            )
-    numbers = [identifier(column) for column, kind in columns.items() if kind in ("DOUBLE", "FLOAT")]
-    if numbers:
-        checks.append(
-            Check(
-                name="numbers_finite",
-                severity="error",
-                expected="no NaN, no infinity",
-                description_de="Jede Zahl ist endlich.",
-                description_en="Every number is finite.",
-                rows=f"select * from t where {' or '.join(f'not isfinite({number})' for number in numbers)}",
-                keys=grain,
-            )
-        )
+    shares = [column for column in columns if column.endswith("_share")]
+    counts = [column for column, kind in columns.items() if _is_count(column, kind) and column not in shares]
+    numbers = [column for column, kind in columns.items() if kind in ("DOUBLE", "FLOAT")]
+    checks += [
+        *_no_column(
+            "share_in_range",
+            shares,
+            "{} < 0 or {} > 1",
+            "0 .. 1",
+            "Anteile liegen zwischen 0 und 1.",
+            "Shares lie between 0 and 1.",
+            grain,
+        ),
+        *_no_column("count_not_negative", counts, "{} < 0", ">= 0", "Keine Anzahl ist negativ.", "No count is negative.", grain),
+        *_no_column(
+            "numbers_finite",
+            numbers,
+            "not isfinite({})",
+            "no NaN, no infinity",
+            "Jede Zahl ist endlich.",
+            "Every number is finite.",
+            grain,
+        ),
+    ]
     for column, other, key in REFERENCES:
         if column in columns and table != other:
             checks.append(
@@ -344,6 +330,27 @@ def _present(*, may_be_empty: bool) -> Check:
     )
 
 
+def _no_column(
+    name: str, columns: Iterable[str], breaks: str, expected: str, german: str, english: str, keys: tuple[str, ...]
+) -> list[Check]:
+    """One check of all ``columns``, none where there are none; a row that breaks the rule tells which of them did."""
+    broken = {column: breaks.replace("{}", identifier(column)) for column in columns}
+    if not broken:
+        return []
+    told = ", ".join(f"case when {condition} then {literal(column)} end" for column, condition in broken.items())
+    return [
+        Check(
+            name=name,
+            severity="error",
+            expected=expected,
+            description_de=german,
+            description_en=english,
+            rows=f"select *, concat_ws(', ', {told}) as observed from t where {' or '.join(broken.values())}",
+            keys=keys,
+        )
+    ]
+
+
 def _identified(table: str, grain: tuple[str, ...]) -> list[Check]:
     """What a row is, and that no two rows are the same."""
     if not grain:
@@ -367,20 +374,9 @@ def _identified(table: str, grain: tuple[str, ...]) -> list[Check]:
         rows=f"select {names} from t group by {names} having count(*) > 1",
         keys=grain,
     )
-    filled = [
-        Check(
-            name="key_not_null",
-            column=column,
-            severity="error",
-            expected="no NULL",
-            description_de="Schlüsselspalten sind gefüllt.",
-            description_en="Key columns are filled.",
-            stock=("ExpectColumnValuesToNotBeNull", {"column": column}),
-        )
-        for column in grain
-        if (table, column) not in NULL_ALLOWED
-    ]
-    return [unique, *filled]
+    filled = [column for column in grain if (table, column) not in NULL_ALLOWED]
+    german, english = "Schlüsselspalten sind gefüllt.", "Key columns are filled."
+    return [unique, *_no_column("key_not_null", filled, "{} is null", "no NULL", german, english, grain)]
 
 
 def _is_count(column: str, kind: str) -> bool:

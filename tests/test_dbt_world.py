@@ -405,13 +405,9 @@ DAMAGES = {
         "insert into metrics.cost_per_connection from metrics.cost_per_connection limit 1"
     ),
     "cost_payers_add_up": "update metrics.cost_per_connection set cost_full_eur = cost_full_eur + 1 where payer = 'total'",
-    "not_empty_programme_coverage_daily_": "delete from metrics.programme_coverage_daily",
     "funnel_adds_up": "update metrics.phase_funnel_daily set authorities_current_count = 9 where phase = 'none'",
     "no_overlap_fct_connection_phase_authority_id__service_id": (
         "update core.fct_connection_phase set valid_to = valid_to + 1 where phase = 'suspended' and valid_to is not null"
-    ),
-    "relationships_fct_usage_monthly_authority_id__authority_id__ref_dim_authority_": (
-        "update core.fct_usage_monthly set authority_id = 'meldebehoerde/099999999' where channel = 'post'"
     ),
     "adoption_monthly_reporting_are_live": "update metrics.adoption_monthly set live_authorities = 0",
     "cost_bridge_adds_up": "delete from metrics.cost_bridge where entry_status = 'reversal'",

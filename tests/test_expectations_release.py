@@ -278,11 +278,11 @@ DAMAGES: dict[str, list[tuple[str, str, str | None, str]]] = {
         ("metrics.adoption_monthly", "not_empty", None, "delete from metrics.adoption_monthly"),
         ("core.surprise", "grain_declared", None, "create table core.surprise as select 1 as x"),
         ("core.dim_land", "grain_unique", None, "insert into core.dim_land from core.dim_land where land_code = '09'"),
-        ("core.fct_cost", "key_not_null", "entry_id", "update core.fct_cost set entry_id = null where entry_id = 'e7'"),
+        ("core.fct_cost", "key_not_null", None, "update core.fct_cost set entry_id = null where entry_id = 'e7'"),
         (
             "core.dim_region",
             "count_not_negative",
-            "population",
+            None,
             "update core.dim_region set population = -1 where ags = '06171002'",
         ),
         (
@@ -308,7 +308,7 @@ DAMAGES: dict[str, list[tuple[str, str, str | None, str]]] = {
             "land_code",
             "update meta.quarantine_summary set land_code = '17' where land_code = '06'",
         ),
-        (_COVERAGE, "share_in_range", "coverage_authority_share", coverage("coverage_authority_share = 1.01")),
+        (_COVERAGE, "share_in_range", None, coverage("coverage_authority_share = 1.01")),
         (_COVERAGE, "quotient_of_its_parts", "coverage_authority_share", SAME),
         (_COVERAGE, "quotient_of_its_parts", "coverage_population_share", coverage("coverage_population_share = null")),
         (_COVERAGE, "area_wide_means_all", "is_area_wide", coverage("is_area_wide = true")),
