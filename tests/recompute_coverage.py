@@ -436,7 +436,8 @@ def commitment_status(truth: Truth) -> pl.DataFrame:
                 "required_pace_per_week": required,
                 "actual_pace_per_week": actual,
                 "pace_gap_per_week": None if required is None or actual is None else required - actual,
-                "programme_pace_per_week": (now - (live(start - timedelta(days=1)) or 0)) / (((truth.as_of - start).days + 1) / 7),
+                "programme_pace_per_week": (now - (live(start - timedelta(days=1)) or 0))
+                / (((truth.as_of - start).days + 1) / 7),
                 "before_programme_pace_per_week": (
                     (live(start - timedelta(days=1)) or 0) - (live(start - timedelta(days=365)) or 0)
                 )
