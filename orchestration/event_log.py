@@ -20,7 +20,7 @@ from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 
 
 class PooledEventLogStorage(SqliteEventLogStorage):
-    """``SqliteEventLogStorage`` in its usual folder of DAGSTER_HOME, with a pool of connections for each file."""
+    """``SqliteEventLogStorage`` in its usual folder of DAGSTER_HOME (which has to be set), with a pool of connections for each file."""
 
     def __init__(self, inst_data: Any = None):
         self._engines: dict[str, sqlalchemy.Engine] = {}

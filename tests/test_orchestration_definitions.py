@@ -114,9 +114,10 @@ def test_a_part_of_the_night_publishes_nothing(settings: Settings, definitions: 
     assert event.metadata["status"].value == "not_configured"
 
 
-def test_a_night_shows_every_model_and_test_in_dagster(sample_night: SampleNight) -> None:
+def test_a_night_shows_every_model_and_test_in_dagster(sample_night: SampleNight, monkeypatch: pytest.MonkeyPatch) -> None:
     """The event class that turns dbt's events into Dagster's is undocumented: this is what would break with it."""
-    with dg.DagsterInstance.from_config(str(sample_night.home / "dagster")) as instance:
+    monkeypatch.setenv("DAGSTER_HOME", str(sample_night.home / "dagster"))
+    with dg.DagsterInstance.get() as instance:
         keys = {key.to_user_string() for key in instance.all_asset_keys()}
         [run] = instance.get_runs()
         assert run.status == dg.DagsterRunStatus.SUCCESS
