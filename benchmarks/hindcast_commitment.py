@@ -4,7 +4,7 @@ Belongs here: simulated roll-outs with the things that make deadlines hard to pr
 late, acceptances that heap up before the year's end, hard cases that are parked, connections that are suspended again), and how often
 the 95 % interval of ``dbt_project.estimators.commitment`` holds the outcome. Does not: the estimator.
 
-    python -m benchmarks.hindcast_commitment [--worlds 500] [--seed 1] [--out FILE]
+    python -m benchmarks.hindcast_commitment [--worlds 500] [--seed 1] [--processes N] [--keep]
 
 Every world draws its own severity of each, so that the intervals are not made for one of them. Cells are Land × service with the real
 numbers of competent authorities.
@@ -14,9 +14,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -29,6 +32,10 @@ HORIZONS_DAYS = (30, 60, 90)
 CELLS = {"09": {"a": 1385, "b": 96, "c": 138, "d": 96, "e": 96}, "06": {"a": 421, "b": 27, "c": 33, "d": 33}}
 _BEGIN = date(2026, 2, 16)
 _NEVER = 10_000
+
+RESULT = Path(__file__).with_suffix(".json")
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "prediction.md"
+MARKS = ("<!-- hindcast -->", "<!-- /hindcast -->")
 
 
 def world(seed: int) -> tuple[dict[str, np.ndarray], dict[str, float]]:
@@ -130,31 +137,37 @@ def known_on(columns: dict[str, np.ndarray], as_of: date) -> tuple[pl.DataFrame,
     return frame, spells
 
 
-def hindcast(worlds: int, seed: int) -> pl.DataFrame:
+def hindcast(worlds: int, seed: int, processes: int = 1) -> pl.DataFrame:
     """One row per world, horizon, Land and service: the outcome, the interval, the number of authorities."""
+    seeds = [seed * 100_000 + number for number in range(worlds)]
+    if processes == 1:
+        return pl.concat([one_world(each) for each in seeds])
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pl.concat(pool.map(one_world, seeds, chunksize=5))
+
+
+def one_world(seed: int) -> pl.DataFrame:
+    """The cells of one world at every horizon."""
+    columns, knobs = world(seed)
+    outcome = (
+        pl.DataFrame({name: columns[name] for name in ("land_code", "service_id")})
+        .with_columns(is_open=_is_open(columns, (TARGET - _BEGIN).days))
+        .group_by("land_code", "service_id")
+        .agg(open_count=pl.col("is_open").sum().cast(pl.Int64), authorities=pl.len())
+    )
     found = []
-    for number in range(worlds):
-        columns, knobs = world(seed * 100_000 + number)
-        outcome = (
-            pl.DataFrame({name: columns[name] for name in ("land_code", "service_id")})
-            .with_columns(is_open=_is_open(columns, (TARGET - _BEGIN).days))
-            .group_by("land_code", "service_id")
-            .agg(open_count=pl.col("is_open").sum().cast(pl.Int64), authorities=pl.len())
-        )
-        for horizon in HORIZONS_DAYS:
-            as_of = TARGET - timedelta(days=horizon)
-            frame, spells = known_on(columns, as_of)
-            predicted = predict_open(frame, spells, as_of, draws=400)
-            found.append(
-                predicted.join(outcome, on=["land_code", "service_id"]).with_columns(
-                    pl.lit(horizon).alias("horizon_days"),
-                    pl.lit(number).alias("world"),
-                    pl.lit(knobs["heaping"]).alias("heaping"),
-                    pl.lit(knobs["parked_share"]).alias("parked_share"),
-                )
+    for horizon in HORIZONS_DAYS:
+        as_of = TARGET - timedelta(days=horizon)
+        frame, spells = known_on(columns, as_of)
+        predicted = predict_open(frame, spells, as_of, draws=400)
+        found.append(
+            predicted.join(outcome, on=["land_code", "service_id"]).with_columns(
+                pl.lit(horizon).alias("horizon_days"),
+                pl.lit(seed).alias("world"),
+                pl.lit(knobs["heaping"]).alias("heaping"),
+                pl.lit(knobs["parked_share"]).alias("parked_share"),
             )
-        if sys.stderr.isatty():
-            print(f"\r{number + 1} of {worlds} worlds", end="", file=sys.stderr)
+        )
     return pl.concat(found)
 
 
@@ -179,29 +192,75 @@ def summary(cells: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def main() -> None:
-    """Run the hindcast and print its summary."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--worlds", type=int, default=500)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--out", type=Path)
-    arguments = parser.parse_args()
-    cells = hindcast(arguments.worlds, arguments.seed)
-    table = summary(cells)
-    with pl.Config(tbl_cols=-1, float_precision=3):
-        print(table)
-        print(cells.group_by("reason", "horizon_days").len().sort("horizon_days", "reason"))
-        print(summary_by_size(cells))
-    if arguments.out:
-        arguments.out.write_text(
-            json.dumps({"worlds": arguments.worlds, "seed": arguments.seed, "rows": table.to_dicts()}, indent=1)
-        )
-
-
 def summary_by_size(cells: pl.DataFrame) -> pl.DataFrame:
     """Coverage by number of authorities."""
     held = pl.col("open_count").is_between("open_predicted_low_count", "open_predicted_high_count")
     return cells.group_by("authorities", "horizon_days").agg(covered_share=held.mean()).sort("authorities", "horizon_days")
+
+
+def page_rows(result: dict[str, Any]) -> str:
+    """The result as the table of the documentation."""
+    shown = (
+        "horizon_days",
+        "cells",
+        "predicted_share",
+        "covered_share",
+        "below_share",
+        "above_share",
+        "mean_width_share",
+        "mean_width_count",
+    )
+    heads = (
+        "Days before the target",
+        "Cells",
+        "of them predicted",
+        "interval holds the outcome",
+        "outcome below it",
+        "outcome above it",
+        "mean width, share of the authorities",
+        "mean width, authorities",
+    )
+    lines = [f"| {' | '.join(heads)} |", f"|{'---:|' * len(heads)}"]
+    for row in result["rows"]:
+        cells = [
+            f"{row[name]:,}"
+            if isinstance(row[name], int)
+            else f"{row[name]:.1f}"
+            if name.endswith("_count")
+            else f"{row[name]:.1%}"
+            for name in shown
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([f"{result['worlds']:,} worlds, seed {result['seed']}:", "", *lines])
+
+
+def write_page(page: Path = PAGE, result: Path = RESULT) -> None:
+    """Put the result's table between the two marks of the page."""
+    text = page.read_text(encoding="utf-8")
+    head, _, rest = text.partition(MARKS[0])
+    _, _, tail = rest.partition(MARKS[1])
+    table = page_rows(json.loads(result.read_text(encoding="utf-8")))
+    page.write_text(f"{head}{MARKS[0]}\n{table}\n{MARKS[1]}{tail}", encoding="utf-8")
+
+
+def main() -> None:
+    """Run the hindcast, print its summary, and keep it for the documentation."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--worlds", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--keep", action="store_true", help="write the result beside this file and into the documentation")
+    arguments = parser.parse_args()
+    cells = hindcast(arguments.worlds, arguments.seed, arguments.processes)
+    table = summary(cells)
+    with pl.Config(tbl_cols=-1, tbl_rows=-1, float_precision=3):
+        print(table)
+        print(cells.group_by("reason", "horizon_days").len().sort("horizon_days", "reason"))
+        print(summary_by_size(cells))
+    if arguments.keep:
+        result = {"worlds": arguments.worlds, "seed": arguments.seed, "rows": table.to_dicts()}
+        RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        write_page()
 
 
 if __name__ == "__main__":

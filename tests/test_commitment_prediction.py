@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, timedelta
 
 import polars as pl
@@ -115,3 +116,13 @@ def test_the_interval_holds_in_hindcast() -> None:
     assert (found["covered_share"] >= 0.85).all(), found
     assert (found["predicted_share"] > 0.4).all(), found
     assert (found["mean_width_share"] < 0.3).all(), found
+
+
+def test_the_documentation_shows_the_large_hindcast_and_it_holds() -> None:
+    """At least 500 worlds, and the interval holds the outcome in nine cells of ten at every horizon."""
+    result = json.loads(hindcast.RESULT.read_text(encoding="utf-8"))
+    assert result["worlds"] >= 500
+    assert {row["horizon_days"] for row in result["rows"]} == set(hindcast.HORIZONS_DAYS)
+    assert all(row["covered_share"] >= 0.9 for row in result["rows"])
+    page = hindcast.PAGE.read_text(encoding="utf-8")
+    assert page.partition(hindcast.MARKS[0])[2].partition(hindcast.MARKS[1])[0].strip() == hindcast.page_rows(result)
