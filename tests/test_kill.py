@@ -27,14 +27,14 @@ from typing import Any
 
 import duckdb
 import pytest
-from filelock import FileLock
 
 from orchestration import publication, warehouse
 from orchestration.settings import Settings
 from tests.conftest import Rollin
+from tests.house import PARAMETERS, House
 from tests.same import assert_same_tables
 
-NOW = "2026-06-15T21:59:00+00:00"
+NOW = PARAMETERS.night.isoformat()
 
 #: Nothing takes so long; a night that does hangs.
 PATIENCE_SECONDS = 300.0
@@ -230,27 +230,9 @@ class Undisturbed:
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small world (Hessen up to June 2026) as files, shared by all workers of a test session."""
-    from ingest.sample import Parameters, write_sample
-
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "killed-nights"
-    with FileLock(f"{folder}.lock"):
-        if not (folder / "laender").is_dir():
-            write_sample(folder, Parameters(laender=("06",), end="2026-06-15"))  # type: ignore[arg-type]
-    return folder
-
-
-@pytest.fixture(scope="session")
-def undisturbed(world: Path, rollin: Rollin) -> Undisturbed:
-    """Run once per test session."""
-    found = Undisturbed(world / "home", world / "laender")
-    with FileLock(f"{found.home}.lock"):
-        if publication.current_id(Settings(home=found.home)) is None:
-            ran = rollin("refresh", "--full", "--laender", str(found.laender), home=found.home, ROLLIN_NOW=NOW)
-            assert ran.returncode == 0, ran.stdout + ran.stderr
-    return found
+def undisturbed(published: House) -> Undisturbed:
+    """The night that other tests build on."""
+    return Undisturbed(published.home, published.world / "laender")
 
 
 # --------------------------------------------------------------------------------------------------------------------------- the tests
