@@ -391,7 +391,7 @@ def release_asset(settings: Settings, manifest_path: Path) -> dg.AssetsDefinitio
         group_name="release",
         owners=OWNERS,
         kinds={"duckdb", "parquet", "csv"},
-        description="The published release: warehouse.duckdb, Parquet, CSV, the public tier, audit.json, SHA256SUMS.",
+        description="The published release: warehouse.duckdb, Parquet, CSV, the public tier, audit.json, CHANGES.md, SHA256SUMS.",
         freshness_policy=FRESHNESS,
         required_resource_keys={"night"},
     )

@@ -24,6 +24,7 @@ from typing import Any
 import duckdb
 
 from dbt_project import public_tier
+from orchestration import changes
 from orchestration.night import sync_folder, write_atomically
 from orchestration.settings import Settings, UsageError
 
@@ -178,6 +179,8 @@ def publish(
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()
     _write_warehouse(build, aside, audit, release_id, now, [_exact(node) for node in marts], tuple(_OWN))
+    before = settings.current / "warehouse.duckdb"
+    changes.write(aside / "CHANGES.md", aside / "warehouse.duckdb", before if before.is_file() else None)
     if settings.as_of is None:
         public = aside / PUBLIC
         public.mkdir()

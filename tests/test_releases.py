@@ -18,7 +18,15 @@ from tests.same import assert_same_tables
 def test_first_night_publishes_a_whole_release(published: House) -> None:
     release = published.settings.current
     assert publication.verify(release) == []
-    assert {p.name for p in release.iterdir()} == {"warehouse.duckdb", "parquet", "csv", "public", "audit.json", "SHA256SUMS"}
+    assert {p.name for p in release.iterdir()} == {
+        "warehouse.duckdb",
+        "parquet",
+        "csv",
+        "public",
+        "audit.json",
+        "CHANGES.md",
+        "SHA256SUMS",
+    }
     assert all(not os.access(p, os.W_OK) or os.geteuid() == 0 for p in release.rglob("*.duckdb"))
     assert oct((release / "warehouse.duckdb").stat().st_mode & 0o777) == "0o444"
     [(release_id, is_synthetic, as_of)] = published.query("select release_id, is_synthetic, as_of::varchar from meta.release")
@@ -109,6 +117,10 @@ def test_readers_keep_their_release_and_new_ones_see_the_new(house: House) -> No
     assert reader.execute("select count(*) > 0 from metrics.coverage_daily").fetchall() == [(True,)]
     reader.close()
     assert house.query("select release_id from meta.release")[0][0] == house.current != old
+    # the new one tells what moved
+    told = (house.settings.current / "CHANGES.md").read_text("utf-8")
+    assert f"{house.current}, Stichtag 2026-06-16; verglichen mit {old}, Stichtag 2026-06-15" in told
+    assert "no earlier release" in (house.settings.published / "releases" / old / "CHANGES.md").read_text("utf-8")
 
 
 def test_rollback_and_retention(house: House) -> None:
