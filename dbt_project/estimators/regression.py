@@ -1,0 +1,459 @@
+"""Regressions on logarithms with honest standard errors, and Kaplan–Meier: plain functions for dbt models and for notebooks.
+
+Belongs here: estimators that know nothing of the programme: least squares with classic, HC3, CRV1 and CRV3 errors, fixed effects,
+learning curves, scale elasticities with the reverse-regression bound, survival. Does not: the pre-registered specifications and their
+verdict (``scale.py``).
+
+    from dbt_project.estimators import regression
+    regression.learning_curve(cost_eur, experience, fixed_effects=service, clusters=wave).learning_rate
+
+Inputs are numpy arrays, Polars series or anything ``numpy.asarray`` takes; n is the number of observations.
+
+Sources. CRV1 and CRV3 (cluster jackknife), t(G − 1): MacKinnon, Nielsen and Webb (2023), Journal of Econometrics 232. HC3: MacKinnon and
+White (1985). Learning rate per doubling: Wright (1936). Partialling out: Frisch and Waugh (1933), Lovell (1963). Bounds from the direct
+and the reverse regression: Frisch (1934), Klepper and Leamer (1984). Survival: Kaplan and Meier (1958), Greenwood (1926).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+import statsmodels.api as sm  # type: ignore[import-untyped]
+from scipy import stats  # type: ignore[import-untyped]
+from statsmodels.duration.survfunc import SurvfuncRight  # type: ignore[import-untyped]
+
+Covariance = Literal["classic", "hc3", "crv1", "crv3"]
+#: Smallest eigenvalue of the scaled normal matrix below which a regressor counts as a combination of the others.
+_SINGULAR = 1e-10
+
+
+class RegressionError(ValueError):
+    """The regression cannot be computed; the message says why and what would help."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A least-squares fit. ``coefficients`` and ``covariance`` follow ``names``; absorbed fixed effects are not among them.
+
+    ``df``: degrees of freedom of the t distribution (n − k for classic and HC3, G − 1 for clusters). ``variant``: how the covariance was
+    made. ``left_out``: with CRV3, the coefficients without each cluster, (G, p), in the order of ``cluster_names``.
+    """
+
+    names: tuple[str, ...]
+    coefficients: np.ndarray
+    covariance: np.ndarray
+    df: float
+    n: int
+    clusters: int | None
+    r2: float
+    ssr: float
+    residuals: np.ndarray
+    variant: str
+    left_out: np.ndarray | None = None
+    cluster_names: np.ndarray | None = None
+
+    @property
+    def se(self) -> np.ndarray:
+        """Standard errors, (p,)."""
+        return np.sqrt(np.diag(self.covariance))
+
+    def coefficient(self, name: str) -> float:
+        """The coefficient of a regressor."""
+        return float(self.coefficients[self.names.index(name)])
+
+    def standard_error(self, name: str) -> float:
+        """The standard error of a regressor's coefficient."""
+        return float(self.se[self.names.index(name)])
+
+    def interval(self, name: str, level: float = 0.95) -> tuple[float, float]:
+        """The two-sided t interval of a regressor's coefficient."""
+        half = float(stats.t.ppf(0.5 + level / 2, self.df)) * self.standard_error(name)
+        return self.coefficient(name) - half, self.coefficient(name) + half
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A learning curve or scale elasticity. ``rate`` is the saving per doubling (share), with the ends of its interval.
+
+    ``slope`` is d ln y / d ln x: −w of a learning curve, b of a scale elasticity.
+    """
+
+    slope: float
+    se: float
+    df: float
+    slope_interval: tuple[float, float]
+    rate: float
+    rate_interval: tuple[float, float]
+    level: float
+    fit: Fit
+
+
+@dataclass(frozen=True)
+class Scale(Curve):
+    """A scale elasticity with its bound: ``slope_reverse`` = 1 / slope of the reverse regression, interval (None: unbounded).
+
+    Where volume is measured with error, the true elasticity lies between the two: economies are shown only where both are below 1.
+    """
+
+    slope_reverse: float
+    slope_reverse_interval: tuple[float, float] | None
+
+
+def _matrix(x: Any, n: int) -> np.ndarray:
+    columns = x if isinstance(x, (list, tuple)) else None
+    values = np.column_stack([np.asarray(c, dtype=float) for c in columns]) if columns else np.asarray(x, dtype=float)
+    values = values.reshape(n, -1) if values.size else np.empty((n, 0))
+    if values.shape[0] != n:
+        raise RegressionError(f"{values.shape[0]} rows of regressors for {n} outcomes: give one row per observation.")
+    return values
+
+
+def _codes(values: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """(codes from 0, the distinct values in their order)."""
+    array = np.asarray(values)
+    if array.shape != (n,):
+        raise RegressionError(f"{array.size} labels for {n} observations: give one label per observation.")
+    distinct, codes = np.unique(array, return_inverse=True)
+    return codes.astype(np.int64), distinct
+
+
+def log(values: Any, what: str = "values") -> np.ndarray:
+    """Natural logarithm as float64. Raises :class:`RegressionError` where a value is not a positive finite number."""
+    array = np.asarray(values, dtype=float)
+    bad = ~(np.isfinite(array) & (array > 0))
+    if bad.any():
+        raise RegressionError(
+            f"{what}: {int(bad.sum())} of {array.size} are not positive numbers and have no logarithm: leave them out."
+        )
+    return np.log(array)
+
+
+def ols(
+    y: Any,
+    x: Any,
+    *,
+    names: Sequence[str] | None = None,
+    intercept: bool = True,
+    fixed_effects: Any = None,
+    clusters: Any = None,
+    covariance: Covariance = "classic",
+) -> Fit:
+    """Least squares of ``y`` (n,) on ``x`` (n, p), or a list of columns; the intercept is called ``const`` and comes first.
+
+    ``fixed_effects``: labels (n,) whose levels are absorbed: slopes and errors are those of a regression with a dummy per level, in the
+    time of p columns; no intercept then. ``clusters``: labels (n,), for CRV1 and CRV3. Raises :class:`RegressionError` where
+    regressors are collinear. Under CRV3 a coefficient that is not identified without one of the clusters has the error NaN; with
+    fixed effects that raises, too. ``variant`` tells which of the ways was gone.
+    """
+    outcome = np.asarray(y, dtype=float).reshape(-1)
+    n = outcome.size
+    columns = _matrix(x, n)
+    labels = list(names or [f"x{i + 1}" for i in range(columns.shape[1])])
+    if len(labels) != columns.shape[1]:
+        raise RegressionError(f"{len(labels)} names for {columns.shape[1]} regressors: give one name per regressor.")
+    if not (np.isfinite(outcome).all() and np.isfinite(columns).all()):
+        raise RegressionError("Missing or infinite values: leave those observations out.")
+    if covariance in ("crv1", "crv3") and clusters is None:
+        raise RegressionError(f"{covariance} needs clusters: give a label per observation.")
+    code, cluster_names = _codes(clusters, n) if clusters is not None else (None, None)
+    if cluster_names is not None and cluster_names.size < 2:
+        raise RegressionError("One cluster says nothing about the variation between clusters: at least two are needed.")
+    if fixed_effects is not None:
+        level, levels = _codes(fixed_effects, n)
+        return _absorbed(outcome, columns, labels, level, levels.size, code, cluster_names, covariance)
+    if intercept:
+        columns, labels = np.column_stack([np.ones(n), columns]), ["const", *labels]
+    return _dense(outcome, columns, labels, code, cluster_names, covariance)
+
+
+def _dense(
+    y: np.ndarray, x: np.ndarray, labels: list[str], code: np.ndarray | None, names: np.ndarray | None, covariance: Covariance
+) -> Fit:
+    """Without fixed effects: statsmodels, whose pseudo-inverse bears ill-conditioned columns."""
+    n, k = x.shape
+    if n <= k:
+        raise RegressionError(f"{n} observations for {k} coefficients: more observations are needed.")
+    scale = np.sqrt((x**2).mean(axis=0))
+    if (scale == 0).any() or np.linalg.matrix_rank(x / scale) < k:
+        raise RegressionError(f"The regressors {', '.join(labels)} are collinear here: leave one out.")
+    kind: dict[str, Any] = {"classic": {}, "hc3": {"cov_type": "HC3", "use_t": True}}.get(covariance, {})
+    if code is not None and covariance in ("crv1", "crv3"):
+        cov_type = "cluster" if covariance == "crv1" else "cluster-crv3"
+        kind = {"cov_type": cov_type, "cov_kwds": {"groups": code}, "use_t": True}
+    variant, left_out = str(covariance), None
+    try:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            fit = sm.OLS(y, x).fit(**kind)
+    except ValueError:
+        # a column that varies in one cluster alone: without it only the other coefficients are identified
+        fit = sm.OLS(y, x).fit()
+        left_out = _jackknife(y, x, code if code is not None else np.zeros(n, dtype=np.int64))
+        variant = "crv3, a regressor lives in one cluster"
+    cov = np.asarray(fit.cov_params())
+    if left_out is not None:
+        away = left_out - np.asarray(fit.params)
+        cov = (left_out.shape[0] - 1) / left_out.shape[0] * away.T @ away
+    elif covariance == "hc3" and not np.isfinite(cov).all():
+        # an observation with a coefficient of its own (leverage 1) has neither residual nor influence on the others
+        own = sm.OLS(y, x).fit().get_influence().hat_matrix_diag
+        scores = x * np.where(own < 1 - 1e-9, fit.resid / np.maximum(1 - own, 1e-9), 0.0)[:, None]
+        cov = fit.normalized_cov_params @ (scores.T @ scores) @ fit.normalized_cov_params
+    with np.errstate(divide="ignore", invalid="ignore"):  # an outcome without variation has none to explain
+        r2 = float(fit.rsquared)
+    df = float(n - k) if covariance in ("classic", "hc3") or names is None else float(names.size - 1)
+    size = None if names is None else int(names.size)
+    return Fit(
+        tuple(labels),
+        np.asarray(fit.params),
+        cov,
+        df,
+        n,
+        size,
+        r2,
+        float(fit.ssr),
+        np.asarray(fit.resid),
+        variant,
+        left_out,
+        names,
+    )
+
+
+def _jackknife(y: np.ndarray, x: np.ndarray, code: np.ndarray) -> np.ndarray:
+    """Coefficients without each cluster, (G, p); NaN where one is not identified then."""
+    scale = np.sqrt((x**2).mean(axis=0))
+    rows = []
+    for cluster in range(int(code.max()) + 1):
+        kept = code != cluster
+        u, singular, vt = np.linalg.svd(x[kept] / scale, full_matrices=False)
+        rank = singular > singular[0] * 1e-10
+        beta = (vt[rank].T @ ((u[:, rank].T @ y[kept]) / singular[rank])) / scale
+        # identified: nothing of the coefficient lies in the directions that the observations leave open
+        beta[(vt[rank] ** 2).sum(axis=0) < 1 - 1e-8] = np.nan
+        rows.append(beta)
+    return np.stack(rows)
+
+
+def _absorbed(
+    y: np.ndarray,
+    x: np.ndarray,
+    labels: list[str],
+    level: np.ndarray,
+    levels: int,
+    code: np.ndarray | None,
+    names: np.ndarray | None,
+    covariance: Covariance,
+) -> Fit:
+    """With fixed effects, demeaned by their levels (Frisch–Waugh)."""
+    n, p = x.shape
+    k = p + levels
+    if n <= k:
+        raise RegressionError(f"{n} observations for {k} coefficients: more observations are needed.")
+    counts = np.bincount(level, minlength=levels).astype(float)
+    both = demean(np.column_stack([x, y]), level)
+    inner, response = both[:, :p], both[:, p]
+    normal = inner.T @ inner
+    _require_identified(normal[None], ((x - x.mean(axis=0)) ** 2).sum(axis=0), labels)
+    inverse = np.linalg.inv(normal)
+    beta = inverse @ (inner.T @ response)
+    residuals = response - inner @ beta
+    ssr = float(residuals @ residuals)
+    total = float(((y - y.mean()) ** 2).sum())
+    r2 = 1 - ssr / total if total > 0 else float("nan")
+    df, size, left_out, variant = float(n - k), None, None, str(covariance)
+    if covariance == "classic":
+        cov = inverse * ssr / (n - k)
+    elif covariance == "hc3" or code is None or names is None:
+        own = 1 / counts[level] + np.einsum("ij,jk,ik->i", inner, inverse, inner)
+        scores = inner * np.where(own < 1 - 1e-9, residuals / np.maximum(1 - own, 1e-9), 0.0)[:, None]
+        cov = inverse @ (scores.T @ scores) @ inverse
+    else:
+        size = int(names.size)
+        df = float(size - 1)
+        if covariance == "crv1":
+            scores = np.column_stack([np.bincount(code, weights=c * residuals, minlength=size) for c in inner.T])
+            cov = inverse @ (scores.T @ scores) @ inverse * (size / (size - 1)) * ((n - 1) / (n - k))
+        else:
+            left_out, is_single = _without_each_cluster(both, level, counts, code, size, labels)
+            away = left_out - beta
+            cov = (size - 1) / size * away.T @ away
+            variant = "crv3, a fixed effect lives in one cluster" if is_single else "crv3"
+    return Fit(tuple(labels), beta, cov, df, n, size, r2, ssr, residuals, variant, left_out, names)
+
+
+def demean(values: np.ndarray, level: np.ndarray) -> np.ndarray:
+    """``values`` (n, p) less their means over the levels, codes from 0 (n,)."""
+    counts = np.maximum(np.bincount(level), 1)
+    sums = np.column_stack([np.bincount(level, weights=column) for column in values.T])
+    return values - (sums / counts[:, None])[level]
+
+
+def _require_identified(normals: np.ndarray, scales: np.ndarray, labels: list[str], without: str = "") -> None:
+    """Refuses normal matrices (m, p, p) in which a column is a combination of the others, or has nothing left of its variation."""
+    scale = np.sqrt(np.where(scales > 0, scales, 1.0))
+    lowest = np.linalg.eigvalsh(normals / scale / scale[:, None])[:, 0] if normals.shape[1] else np.ones(1)
+    if (lowest < _SINGULAR).any():
+        raise RegressionError(
+            f"The coefficients of {', '.join(labels)} are not identified{without}: the regressors do not vary apart from each other and "
+            "from the fixed effects. Leave one out or bring more varied observations."
+        )
+
+
+def _without_each_cluster(
+    both: np.ndarray, level: np.ndarray, counts: np.ndarray, code: np.ndarray, size: int, labels: list[str]
+) -> tuple[np.ndarray, bool]:
+    """Coefficients without each cluster, (G, p), fixed effects estimated anew, and whether a level lives in one cluster alone.
+
+    ``both``: regressors and outcome, demeaned over all observations, so that a level's sum without a cluster is minus its sum within it,
+    and the cross-product without it needs no second pass. A level that lives in one cluster is absent without it: it adds nothing.
+    """
+    width, levels = both.shape[1], counts.size
+    pair = level * size + code
+    sums = np.stack([np.bincount(pair, weights=c, minlength=levels * size) for c in both.T], axis=-1).reshape(levels, size, width)
+    rest = counts[:, None] - np.bincount(pair, minlength=levels * size).reshape(levels, size)
+    order = np.argsort(code, kind="stable")
+    bounds = np.searchsorted(code[order], np.arange(size + 1))
+    ordered = both[order]
+    parts = np.stack([ordered[a:b].T @ ordered[a:b] for a, b in itertools.pairwise(bounds)])
+    weight = np.divide(1.0, rest, out=np.zeros_like(rest), where=rest > 0)
+    remaining = parts.sum(axis=0) - parts - np.einsum("jgp,jg,jgq->gpq", sums, weight, sums)
+    normal = remaining[:, :-1, :-1]
+    _require_identified(normal, np.diag(parts.sum(axis=0))[:-1], labels, " without one of the clusters")
+    return np.linalg.solve(normal, remaining[:, :-1, -1:])[:, :, 0], bool((rest == 0).any())
+
+
+def leverage_shares(x: Any, column: int, *, fixed_effects: Any, clusters: Any) -> np.ndarray:
+    """Share of each cluster (G,) in the variation of one regressor that the other regressors and the fixed effects leave."""
+    columns = _matrix(x, np.asarray(clusters).size)
+    level, _ = _codes(fixed_effects, columns.shape[0])
+    code, names = _codes(clusters, columns.shape[0])
+    inner = demean(columns, level)
+    others = np.delete(inner, column, axis=1)
+    own = inner[:, column]
+    if others.shape[1]:
+        own = own - others @ np.linalg.lstsq(others, own, rcond=None)[0]
+    parts = np.bincount(code, weights=own**2, minlength=names.size)
+    return parts / parts.sum() if parts.sum() > 0 else np.full(names.size, np.nan)
+
+
+def saving(slope: float) -> float:
+    """Saving per doubling (share) of y ∝ x^slope: 1 − 2^slope. For unit cost give b − 1."""
+    with np.errstate(over="ignore"):  # an interval without an end on this side
+        return float(1 - np.exp2(slope))
+
+
+def loglog(
+    y: Any,
+    x: Any,
+    *,
+    names: Sequence[str] | None = None,
+    controls: Any = None,
+    fixed_effects: Any = None,
+    clusters: Any = None,
+    covariance: Covariance = "classic",
+) -> Fit:
+    """ln y on ln x (a column, or a list of them) and on ``controls`` as they are. Elasticities are called x1, x2, …, controls z1, z2, …"""
+    outcome = log(y, "y")
+    logs = np.log(_positive(_matrix(x, outcome.size)))
+    more = _matrix(controls, outcome.size) if controls is not None else np.empty((outcome.size, 0))
+    labels = [*(names or [f"x{i + 1}" for i in range(logs.shape[1])]), *[f"z{i + 1}" for i in range(more.shape[1])]]
+    return ols(
+        outcome,
+        np.column_stack([logs, more]),
+        names=labels,
+        fixed_effects=fixed_effects,
+        clusters=clusters,
+        covariance=covariance,
+    )
+
+
+def _positive(values: np.ndarray) -> np.ndarray:
+    log(values.ravel(), "x")
+    return values
+
+
+def learning_curve(
+    cost: Any,
+    experience: Any,
+    *,
+    controls: Any = None,
+    fixed_effects: Any = None,
+    clusters: Any = None,
+    covariance: Covariance | None = None,
+    level: float = 0.95,
+) -> Curve:
+    """Wright's law: ln cost = a − w ln experience + controls; ``rate`` = 1 − 2^(−w), the saving per doubling of experience.
+
+    ``experience``: what had been done before work on the observation began (counted, at least 1). Covariance: CRV3 with clusters, else HC3.
+    """
+    kind: Covariance = covariance or ("hc3" if clusters is None else "crv3")
+    fit = loglog(cost, experience, controls=controls, fixed_effects=fixed_effects, clusters=clusters, covariance=kind)
+    low, high = fit.interval("x1", level)
+    slope = fit.coefficient("x1")
+    rates = (saving(high), saving(low))
+    return Curve(slope, fit.standard_error("x1"), fit.df, (low, high), saving(slope), rates, level, fit)
+
+
+def scale_elasticity(
+    total_cost: Any,
+    volume: Any,
+    *,
+    controls: Any = None,
+    clusters: Any = None,
+    covariance: Covariance | None = None,
+    level: float = 0.95,
+) -> Scale:
+    """ln total cost = a + b ln volume + controls; ``rate`` = 1 − 2^(b − 1), the unit-cost saving per doubling of volume.
+
+    The bound: regressing ln volume on ln total cost gives 1/b from the other side. Covariance: CRV3 with clusters, else HC3.
+    """
+    kind: Covariance = covariance or ("hc3" if clusters is None else "crv3")
+    fit = loglog(total_cost, volume, controls=controls, clusters=clusters, covariance=kind)
+    back = loglog(volume, total_cost, controls=controls, clusters=clusters, covariance=kind)
+    low, high = fit.interval("x1", level)
+    slope, inverse = fit.coefficient("x1"), back.coefficient("x1")
+    if inverse <= 0:
+        raise RegressionError("Total cost does not rise with volume: there is no elasticity to bound. Check the two columns.")
+    inverse_low, inverse_high = back.interval("x1", level)
+    reverse = (1 / inverse_high, 1 / inverse_low) if inverse_low > 0 else None
+    rates = (saving(high - 1), saving(low - 1))
+    return Scale(slope, fit.standard_error("x1"), fit.df, (low, high), saving(slope - 1), rates, level, fit, 1 / inverse, reverse)
+
+
+def within(y: Any, x: Any, groups: Any, *, covariance: Covariance = "classic", clusters: Any = None) -> Fit:
+    """The within estimator: ``y`` on ``x``, each less its mean over ``groups``. For logarithms give logarithms."""
+    return ols(y, x, fixed_effects=groups, covariance=covariance, clusters=clusters)
+
+
+def crv3(y: Any, x: Any, clusters: Any, *, fixed_effects: Any = None, names: Sequence[str] | None = None) -> Fit:
+    """Least squares with the cluster jackknife CRV3 and t(G − 1)."""
+    return ols(y, x, names=names, fixed_effects=fixed_effects, clusters=clusters, covariance="crv3")
+
+
+def hc3(y: Any, x: Any, *, fixed_effects: Any = None, names: Sequence[str] | None = None) -> Fit:
+    """Least squares with HC3 and t(n − k)."""
+    return ols(y, x, names=names, fixed_effects=fixed_effects, covariance="hc3")
+
+
+def kaplan_meier(days: Any, is_event: Any) -> pl.DataFrame:
+    """Survival S after each day on which something ended: ``days``, ``at_risk_count``, ``event_count``, ``survival_share``, ``survival_se_share``.
+
+    ``days``: time until the event, or until observation ended where ``is_event`` is false (right-censored).
+    """
+    duration, event = np.asarray(days, dtype=float), np.asarray(is_event, dtype=bool)
+    if duration.size == 0 or duration.shape != event.shape or not np.isfinite(duration).all() or (duration < 0).any():
+        raise RegressionError("Kaplan–Meier needs a duration of at least 0 and a mark of the event for every observation.")
+    curve = SurvfuncRight(duration, event.astype(int))
+    return pl.DataFrame(
+        {
+            "days": curve.surv_times,
+            "at_risk_count": curve.n_risk,
+            "event_count": curve.n_events,
+            "survival_share": curve.surv_prob,
+            "survival_se_share": curve.surv_prob_se,
+        }
+    ).cast({"at_risk_count": pl.Int64, "event_count": pl.Int64})
