@@ -30,6 +30,7 @@ _BRIDGE, _WAVE, _RUNNING = "metrics.cost_bridge", "metrics.cost_by_wave", "metri
 _OWNERSHIP, _BUDGET = "metrics.total_cost_of_ownership", "metrics.budget_status"
 _EVIDENCE, _CONFLICT = "core.fct_connection_evidence", "metrics.evidence_conflict"
 _KREIS, _PILOTS = "metrics.coverage_by_kreis", "metrics.pilot_coverage_daily"
+_OBSERVATION, _VERDICT, _FORECAST = "metrics.scale_observation", "metrics.scale_verdict", "metrics.cost_forecast"
 
 #: The published tables and the columns that identify a row of each.
 GRAIN: dict[str, tuple[str, ...]] = {
@@ -70,6 +71,10 @@ GRAIN: dict[str, tuple[str, ...]] = {
     "metrics.commitment_status": ("land_code", "service_id"),
     "metrics.time_to_operational": ("stratum_kind", "stratum", "days"),
     "metrics.time_to_operational_summary": ("stratum_kind", "stratum"),
+    _OBSERVATION: ("authority_id", "service_id"),
+    "metrics.scale_estimate": ("claim", "outcome", "specification", "term"),
+    _VERDICT: ("claim", "outcome"),
+    _FORECAST: ("outcome", "service_id", "land_effect_sd"),
     "meta.source_status": ("land_code", "source"),
     "meta.quarantine_summary": ("land_code", "source", "rule"),
     "meta.delivery": ("land_code", "source", "delivery_id"),
@@ -85,6 +90,7 @@ NULL_ALLOWED = {
     (_BRIDGE, "wave"),
     (_RUNNING, "service_id"),
     (_OWNERSHIP, "service_id"),
+    (_FORECAST, "service_id"),
 }
 
 #: (table, quotient, factor, numerator, denominator): the quotient is factor × numerator ÷ denominator, NULL where that is zero.
@@ -105,6 +111,7 @@ RATIOS = (
     (_CURVE, "first_month_per_1000_inhabitants", 1000, "first_month_submitted_online_count", "first_month_inhabitant_years"),
     (_SEASON, "total_month_share", 1, "submitted_total_count", "submitted_total_12_months_count"),
     (_SEASON, "online_month_share", 1, "submitted_online_count", "submitted_online_12_months_count"),
+    (_FORECAST, "hindcast_covered_share", 1, "hindcast_covered_clusters", "hindcast_clusters"),
 )
 
 #: (table, part, whole): the part is never more than the whole.
@@ -119,6 +126,7 @@ PARTS = (
     (_ADOPTION, "reporting_authorities", "live_authorities"),
     (_CURVE, "at_risk_count", "connections_due"),
     (_COST, "connections_completed", "connections_begun"),
+    (_OBSERVATION, "baseline_connections", "cumulative_connections"),
 )
 
 #: (column, table it refers to, column there).
@@ -181,6 +189,7 @@ def audit(
             *_completeness(as_of or now.last_day, programme),
             *_agreement(),
             *_costs(limit),
+            _verdicts(),
             *_origin(),
         ]
         if previous is not None:
@@ -792,6 +801,70 @@ def _agreement() -> list[Suite]:
 
 
 # -- cost ------------------------------------------------------------------------------------------
+
+
+def _verdicts() -> Suite:
+    """What a verdict says follows from the numbers that stand beside it. Robustness alone may turn one to inconclusive."""
+    return _suite(
+        _VERDICT,
+        Check(
+            name="verdicts_complete",
+            severity="error",
+            expected="C1 and C2, each on cost and person-days",
+            description_de="Jede Behauptung hat ihr Urteil.",
+            description_en="Every claim has its verdict.",
+            rows="""
+                select claim, outcome
+                from (values ('C1', 'cost'), ('C1', 'person_days'), ('C2', 'cost'), ('C2', 'person_days')) as due(claim, outcome)
+                anti join t using (claim, outcome)
+            """,
+            keys=GRAIN[_VERDICT],
+        ),
+        Check(
+            name="verdict_follows_from_its_numbers",
+            column="verdict",
+            severity="error",
+            expected="the decision rule",
+            description_de="Das Urteil folgt aus Intervall, Schwelle und Bedingungen nach der Regel.",
+            description_en="The verdict follows from interval, threshold and gates by the rule.",
+            rows="""
+                select
+                    *,
+                    claim || '/' || outcome || ': ' || verdict || ' at ' || concat_ws(', ', ci_low, estimate, ci_high) as observed
+                from t
+                where
+                    verdict is distinct from
+                    case
+                        when frozen_on is null then 'not_due'
+                        when gates_failed is not null or estimate is null or verdict = 'inconclusive' then 'inconclusive'
+                        when ci_low > 0 and estimate >= delta then 'supported'
+                        when ci_high < delta and ci_low > 0 then 'immaterial'
+                        when ci_high < delta then 'contradicted'
+                        else 'inconclusive'
+                    end
+            """,
+            keys=GRAIN[_VERDICT],
+        ),
+        Check(
+            name="interval_belongs_to_its_estimate",
+            column="ci_low",
+            severity="error",
+            expected="symmetric on the scale of the logarithm",
+            description_de="Das Intervall gehört zur Schätzung.",
+            description_en="The interval belongs to the estimate.",
+            rows="""
+                select *, concat_ws(', ', ci_low, estimate, ci_high) as observed
+                from t
+                where
+                    estimate is not null
+                    and (
+                        not (ci_low <= estimate and estimate <= ci_high and ci_high < 1)
+                        or abs(ln(1 - ci_low) + ln(1 - ci_high) - 2 * ln(1 - estimate)) > 1e-9
+                    )
+            """,
+            keys=GRAIN[_VERDICT],
+        ),
+    )
 
 
 def _costs(limit: Thresholds) -> list[Suite]:

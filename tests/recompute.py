@@ -41,6 +41,9 @@ OTHER = Parameters(
     price_drift_per_year=0.05,
 )
 
+#: Hesse, more than a year after the programme's start and in the middle of a month, with rising prices and much that is withdrawn.
+LONG = Parameters(seed=99, laender=("06",), end=date(2027, 4, 15), price_drift_per_year=0.04, suspended_share=0.1)
+
 #: phase -> position; the first five are progress, the last two are not (seed `phase`).
 PHASE_ORDER = {
     "none": 0,
@@ -300,13 +303,23 @@ def night(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     if request.param == "the sample":
         sample = request.getfixturevalue("sample_night")
         return Night(sample.home, Truth(sample.truth.parent))
+    return _night_of(OTHER, "other", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def long_night(tmp_path_factory: pytest.TempPathFactory) -> Night:
+    """A night at the end of ``LONG``, run once for all workers of a session."""
+    return _night_of(LONG, "long", tmp_path_factory)
+
+
+def _night_of(parameters: Parameters, name: str, tmp_path_factory: pytest.TempPathFactory) -> Night:
     base = tmp_path_factory.getbasetemp()
     folder = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
-    home, world, done = folder / "other-night", folder / "other-world", folder / "other-night.done"
-    with FileLock(folder / "other-night.lock"):
+    home, world, done = folder / f"{name}-night", folder / f"{name}-world", folder / f"{name}-night.done"
+    with FileLock(folder / f"{name}-night.lock"):
         if not done.is_file():
-            write_sample(world, OTHER)
-            ran = run_rollin("refresh", "--laender", str(world / "laender"), home=home, ROLLIN_NOW=OTHER.night.isoformat())
+            write_sample(world, parameters)
+            ran = run_rollin("refresh", "--laender", str(world / "laender"), home=home, ROLLIN_NOW=parameters.night.isoformat())
             assert ran.returncode == 0, ran.stdout + ran.stderr
             done.touch()
     return Night(home, Truth(world))

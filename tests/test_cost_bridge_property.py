@@ -35,6 +35,7 @@ STATED: dict[str, st.SearchStrategy[Any]] = {
     "recurring": st.booleans(),
     "entry_status": st.sampled_from(("planned", "estimate", "invoiced", "reversal")),
     "booked_on": st.dates(date(2025, 11, 1), date(2026, 4, 30)),
+    "price_mechanism": st.none() | st.sampled_from(("actual", "fixed_price", "step_price")),
     "deflator_class": st.none() | st.sampled_from(("it_services", "public_pay", "gold")),
 }
 MONEY = st.decimals(Decimal(-(10**9)), Decimal(10**9), places=2)
@@ -60,6 +61,7 @@ LEDGER_TYPES = {
     **dict.fromkeys(
         ("land_code", "authority_id", "service_id", "call_off", "category", "behaviour", "payer", "entry_status"), pl.String
     ),
+    "price_mechanism": pl.String,
     "deflator_class": pl.String,
     "wave": pl.Int64,
     "recurring": pl.Boolean,

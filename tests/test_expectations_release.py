@@ -214,6 +214,32 @@ select 'all' as stratum_kind, 'all' as stratum, 30::bigint as days, 0.5::double 
 
 create table metrics.time_to_operational_summary as select stratum_kind, stratum, 30::bigint as median_days from metrics.time_to_operational;
 
+create table metrics.scale_observation as
+select authority_id, service_id, land_code, 10::bigint as cumulative_connections, 5::bigint as baseline_connections
+from core.fct_usage_monthly
+group by all;
+
+create table metrics.scale_estimate as
+select 'C1' as claim, 'cost' as outcome, 'S2' as specification, 'ln_n' as term, -0.15::double as coefficient;
+
+create table metrics.scale_verdict as
+select
+    claim, outcome, verdict, gates as gates_failed, date '2027-03-01' as look_on, if(frozen, date '2027-03-01', null) as frozen_on,
+    0.05::double as delta, 1 - 2 ** (-w) as estimate, 1 - 2 ** (-w + h) as ci_low, 1 - 2 ** (-w - h) as ci_high
+from (
+    values
+    ('C1', 'cost', 'supported', true, null, 0.16::double, 0.05::double),
+    ('C1', 'person_days', 'inconclusive', true, 'too few clusters', 0.16, 0.05),
+    ('C2', 'cost', 'contradicted', true, null, -0.1, 0.05),
+    ('C2', 'person_days', 'not_due', false, null, null, null)
+) as v(claim, outcome, verdict, frozen, gates, w, h);
+
+create table metrics.cost_forecast as
+select
+    outcome, service_id, 0.2::double as land_effect_sd, 2::bigint as hindcast_clusters, 1::bigint as hindcast_covered_clusters,
+    0.5::double as hindcast_covered_share
+from (values ('cost'), ('person_days')) as o(outcome), (values (null), ('ummeldung')) as s(service_id);
+
 create table meta.metric as
 select 'coverage_authority_share' as metric_id, '1' as version, 'a' as definition_sha256, 'b' as computation_md5;
 """
@@ -307,6 +333,24 @@ DAMAGES: dict[str, list[tuple[str, str, str | None, str]]] = {
             "reference_known",
             "land_code",
             "update meta.quarantine_summary set land_code = '17' where land_code = '06'",
+        ),
+        (
+            "metrics.scale_verdict",
+            "verdicts_complete",
+            None,
+            "delete from metrics.scale_verdict where claim = 'C2' and outcome = 'person_days'",
+        ),
+        (
+            "metrics.scale_verdict",
+            "verdict_follows_from_its_numbers",
+            "verdict",
+            "update metrics.scale_verdict set verdict = 'supported' where gates_failed is not null",
+        ),
+        (
+            "metrics.scale_verdict",
+            "interval_belongs_to_its_estimate",
+            "ci_low",
+            "update metrics.scale_verdict set ci_high = ci_high - 0.001 where claim = 'C2'",
         ),
         (_COVERAGE, "share_in_range", None, coverage("coverage_authority_share = 1.01")),
         (_COVERAGE, "quotient_of_its_parts", "coverage_authority_share", SAME),
@@ -508,6 +552,14 @@ def test_no_check_is_without_its_damage(good_results: list[CheckResult], good: P
     damaged_checks = {name for damages in DAMAGES.values() for _, name, _, _ in damages}
     jump = {"operational_jump"}  # test_a_wave_that_goes_live_is_reported_and_passes
     assert {r.name for r in good_results} - damaged_checks - jump == set()
+
+
+def test_no_verdict_says_more_or_less_than_its_numbers(good: Path, tmp_path: Path) -> None:
+    other = {"supported": "not_due", "inconclusive": "supported", "contradicted": "immaterial", "not_due": "inconclusive"}
+    cases = " ".join(f"when '{said}' then '{instead}'" for said, instead in other.items())
+    build = changed(good, tmp_path / "build.duckdb", f"update metrics.scale_verdict set verdict = case verdict {cases} end")
+    [failed] = [r for r in check(build, None) if not r.passed]
+    assert (failed.name, failed.unexpected_count) == ("verdict_follows_from_its_numbers", 4)
 
 
 def test_a_wave_that_goes_live_is_reported_and_passes(good: Path, tmp_path: Path) -> None:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
 
 import polars as pl
 import pytest
 
-from ingest.sample import Parameters, write_sample
 from tests import recompute_cost
-from tests.conftest import run_rollin
-from tests.recompute import Night, Truth, differences, night  # noqa: F401 (a fixture)
+from tests.recompute import Night, Truth, differences, long_night, night  # noqa: F401 (fixtures)
 
 PUBLISHED: list[tuple[str, Callable[[Truth], pl.DataFrame], list[str]]] = [
     (
@@ -26,21 +23,6 @@ PUBLISHED: list[tuple[str, Callable[[Truth], pl.DataFrame], list[str]]] = [
     ("metrics.budget_status", recompute_cost.budget_status, ["land_code", "payer", "recurring"]),
 ]
 IDS = [name for name, *_ in PUBLISHED]
-
-#: Hesse, more than a year after the programme's start and in the middle of a month, with rising prices and much that is withdrawn.
-LONG = Parameters(seed=99, laender=("06",), end=date(2027, 4, 15), price_drift_per_year=0.04, suspended_share=0.1)
-
-
-@pytest.fixture(scope="module")
-def long_night(tmp_path_factory: pytest.TempPathFactory) -> Night:
-    """A night at the end of ``LONG``."""
-    folder = tmp_path_factory.mktemp("long")
-    write_sample(folder / "world", LONG)
-    ran = run_rollin(
-        "refresh", "--laender", str(folder / "world" / "laender"), home=folder / "home", ROLLIN_NOW=LONG.night.isoformat()
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    return Night(folder / "home", Truth(folder / "world"))
 
 
 @pytest.mark.parametrize(("table", "recomputed", "grain"), PUBLISHED, ids=IDS)
@@ -57,7 +39,10 @@ def test_every_cost_equals_its_recomputation(
 
 @pytest.mark.parametrize(("table", "recomputed", "grain"), PUBLISHED, ids=IDS)
 def test_every_cost_after_more_than_a_year_equals_its_recomputation(
-    long_night: Night, table: str, recomputed: Callable[[Truth], pl.DataFrame], grain: list[str]
+    long_night: Night,  # noqa: F811
+    table: str,
+    recomputed: Callable[[Truth], pl.DataFrame],
+    grain: list[str],
 ) -> None:
     assert differences(recomputed(long_night.truth), long_night.published(table), grain) == []
 

@@ -8,6 +8,7 @@
     'share_real_eur': 'gross_real_eur',
     'share_cpi_eur': 'gross_cpi_eur',
     'share_net_real_eur': 'net_real_eur',
+    'share_net_cpi_eur': 'net_cpi_eur',
 } -%}
 with booked as (
     select
@@ -18,11 +19,14 @@ with booked as (
         costs.call_off,
         costs.payer,
         costs.behaviour,
+        costs.price_mechanism,
         {{ shared_part('costs.gross_eur', 'mapping', 2) }} as gross_eur,
         {{ shared_part('costs.net_eur', 'mapping', 2) }} as net_eur,
         {{ shared_part('costs.gross_real_eur', 'mapping', 10) }} as gross_real_eur,
         {{ shared_part('costs.gross_cpi_eur', 'mapping', 10) }} as gross_cpi_eur,
-        {{ shared_part('costs.net_real_eur', 'mapping', 10) }} as net_real_eur
+        {{ shared_part('costs.net_real_eur', 'mapping', 10) }} as net_real_eur,
+        {{ shared_part('costs.net_cpi_eur', 'mapping', 10) }} as net_cpi_eur,
+        case when costs.entry_status = 'invoiced' then costs.booked_on end as invoiced_on
     from {{ ref('int_cost_entry') }} as costs
     left join {{ ref('int_authority_mapping') }} as mapping
         on
@@ -42,11 +46,13 @@ entries as (
         call_off,
         payer,
         behaviour,
+        price_mechanism,
         {% for amount in amounts.values() -%}
-        {{ known_sum(amount, 'true') }} as {{ amount }}{% if not loop.last %},{% endif %}
+        {{ known_sum(amount, 'true') }} as {{ amount }},
         {% endfor -%}
+        max(invoiced_on) as last_invoiced_on
     from booked
-    group by land_code, authority_id, service_id, wave, call_off, payer, behaviour
+    group by land_code, authority_id, service_id, wave, call_off, payer, behaviour, price_mechanism
 ),
 
 connections as (
@@ -95,7 +101,7 @@ counted as (
     select
         *,
         count(*) over (
-            partition by land_code, authority_id, service_id, wave, call_off, payer, behaviour
+            partition by land_code, authority_id, service_id, wave, call_off, payer, behaviour, price_mechanism
         ) as sharing_connections
     from matches
 ),
@@ -124,6 +130,8 @@ select
     call_off as entry_call_off,
     payer,
     behaviour,
+    price_mechanism,
+    last_invoiced_on,
     connection_land_code as land_code,
     connection_authority_id as authority_id,
     connection_service_id as service_id,
@@ -145,6 +153,8 @@ select
     call_off as entry_call_off,
     payer,
     behaviour,
+    price_mechanism,
+    last_invoiced_on,
     null as land_code,
     null as authority_id,
     null as service_id,

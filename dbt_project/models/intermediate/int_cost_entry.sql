@@ -18,6 +18,7 @@ select
     costs.amount_eur as net_eur,
     cast(costs.amount_eur * own_class.to_base_prices as decimal(38, 10)) as net_real_eur,
     cast(costs.gross_eur * own_class.to_base_prices as decimal(38, 10)) as gross_real_eur,
+    cast(costs.amount_eur * consumer.to_base_prices as decimal(38, 10)) as net_cpi_eur,
     cast(costs.gross_eur * consumer.to_base_prices as decimal(38, 10)) as gross_cpi_eur
 from {{ ref('fct_cost') }} as costs
 left join price_levels as own_class

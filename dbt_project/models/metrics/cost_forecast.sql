@@ -1,0 +1,25 @@
+-- The next Land, predicted from the learning curve of the Länder so far (estimators/cost_forecast.py).
+select
+    as_of,
+    outcome,
+    unit,
+    nullif(service_id, 'all') as service_id,
+    land_effect_sd,
+    connections,
+    cumulative_connections,
+    doublings_beyond_experience,
+    total_predicted,
+    total_low,
+    total_high,
+    per_connection_predicted,
+    per_connection_low,
+    per_connection_high,
+    interval_level,
+    learning_rate,
+    n,
+    clusters,
+    hindcast_clusters,
+    hindcast_covered_clusters,
+    hindcast_covered_share,
+    reason
+from {{ ref('int_cost_forecast') }}

@@ -1,0 +1,25 @@
+-- What was estimated, specification by specification (estimators/scale.py). Before a look estimates describe and decide nothing.
+select
+    claim,
+    outcome,
+    specification,
+    term,
+    status,
+    reason,
+    look_on is null as is_descriptive,
+    look_on,
+    coefficient,
+    se,
+    df,
+    ci_low,
+    ci_high,
+    rate,
+    rate_ci_low,
+    rate_ci_high,
+    ci_level,
+    n,
+    clusters,
+    leverage_max_share,
+    variant,
+    prereg_sha256
+from {{ ref('int_scale_estimate') }}
