@@ -285,6 +285,55 @@ def _named(settings: Settings, source: str) -> tuple[str, str]:
     return codes[land.casefold()], name
 
 
+@cli.command("test-scale")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Day whose knowledge the file is (default: today).")
+@click.option("--as-if", is_flag=True, help="Judge what has been accepted so far as if the look were taken now; decides nothing.")
+@click.option(
+    "--rule", type=click.Path(path_type=Path), help="Another pre-registration (YAML as dbt_project/preregistration.yml)."
+)
+@click.option("--lang", type=click.Choice(["de", "en"]), default="de", show_default=True, help="Language of what is told.")
+@click.option("--json", "as_json", is_flag=True, help="For programs: verdicts, gates and every estimate.")
+def test_scale(file: Path, as_of: datetime | None, as_if: bool, rule: Path | None, lang: str, as_json: bool) -> None:
+    """Run the pre-registered test of the economies of scale on FILE (CSV, XLSX, Parquet) with the columns of scale_observation.
+
+    Exit codes: 0 whatever the verdict, 2 the file cannot be tested.
+    """
+    from ingest import clock
+    from orchestration import scale_file
+
+    language: Any = lang
+    try:
+        day = as_of.date() if as_of else clock.day_of(clock.now())
+        tested = scale_file.run(file, day, as_if=as_if, rule_path=rule, lang=language)
+    except UsageError as error:
+        _fail(str(error), 2)
+    if as_json:
+        click.echo(json.dumps(tested.to_dict(), ensure_ascii=False, indent=1, default=str))
+        return
+    for line in scale_file.told(tested, language):
+        click.echo(line)
+    shown = [one for one in tested.estimates if one.status == "available" and one.rate is not None]
+    if shown:
+        click.echo("")
+        _table(
+            ["claim", "outcome", "specification", "saving", "low", "high", "n", "clusters"],
+            [
+                [
+                    one.claim,
+                    one.outcome,
+                    f"{one.specification} {one.term}" if one.specification in ("S4", "S10") else one.specification,
+                    *(f"{value:.1%}" if value is not None else None for value in (one.rate, one.rate_ci_low, one.rate_ci_high)),
+                    one.n,
+                    one.clusters,
+                ]
+                for one in shown
+            ],
+        )
+    for line in scale_file.unavailable(tested, language):
+        click.echo(line)
+
+
 @cli.command()
 @_HOME
 @_LAENDER
