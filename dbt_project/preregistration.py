@@ -156,6 +156,7 @@ class Preregistration(_Model):
     baseline: str
     deflator: str
     clusters: str
+    intraclass_correlation: float = Field(ge=0, lt=1)
     controls: tuple[Literal["ln_population", "difficulty"], ...]
     fixed_effects: str
     phase_weights: PhaseWeights

@@ -111,7 +111,11 @@ _VERDICT = """
         new.prereg_sha256[:12]
     from old.metrics.scale_verdict as old
     full join new.metrics.scale_verdict as new using (claim, outcome)
-    where (old.verdict, old.label, old.prereg_sha256) is distinct from (new.verdict, new.label, new.prereg_sha256)
+    where
+        (old.verdict, old.label, old.prereg_sha256, old.frozen_on)
+        is distinct from (new.verdict, new.label, new.prereg_sha256, new.frozen_on)
+        -- after a look the cohort is the same: another estimate comes from later entries and corrections
+        or (new.frozen_on is not null and round(old.estimate, 6) is distinct from round(new.estimate, 6))
     order by 1, 2
 """
 
@@ -214,7 +218,7 @@ SECTIONS = (
     ),
     _Section(
         "Urteil über die Skaleneffekte (verdict on the economies of scale)",
-        {"metrics.scale_verdict": "claim outcome verdict label estimate prereg_sha256"},
+        {"metrics.scale_verdict": "claim outcome verdict label frozen_on estimate prereg_sha256"},
         (
             "Behauptung",
             "Größe",
@@ -226,7 +230,7 @@ SECTIONS = (
             "jetzt",
         ),
         _VERDICT,
-        "Urteile, Vorbehalte und die vorab festgelegte Regel sind dieselben.",
+        "Urteile, Vorbehalte, die vorab festgelegte Regel und nach einer Auswertung die Ersparnis sind dieselben.",
     ),
     _Section(
         "Definitionen (definitions)",

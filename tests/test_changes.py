@@ -25,7 +25,7 @@ create table metrics.adoption_monthly (
 );
 create table core.fct_cost (land_code varchar, source varchar, entry_id varchar, amount_eur decimal(18, 2), entry_status varchar);
 create table metrics.scale_verdict (
-    claim varchar, outcome varchar, verdict varchar, label varchar, estimate double, prereg_sha256 varchar
+    claim varchar, outcome varchar, verdict varchar, label varchar, frozen_on date, estimate double, prereg_sha256 varchar
 );
 create table meta.metric (metric_id varchar, version varchar, definition_sha256 varchar, computation_md5 varchar);
 create table meta.column (schema_name varchar, table_name varchar, column_name varchar, data_type varchar);
@@ -37,7 +37,9 @@ select '09', 'ummeldung', day, 3, 4, 0.75 from generate_series(date '2026-05-01'
 insert into metrics.adoption_monthly values
     ('09', 'ummeldung', '2026-04-01', 10, 20, 3), ('09', 'ummeldung', '2026-05-01', 10, 20, 3), ('09', 'ummeldung', '2026-06-01', 1, 2, 3);
 insert into core.fct_cost values ('09', 'kosten', 'e1', 100, 'invoiced'), ('09', 'kosten', 'e2', 50, 'invoiced');
-insert into metrics.scale_verdict values ('C1', 'cost', 'not_due', 'descriptive', 0.1, repeat('a', 64));
+insert into metrics.scale_verdict values
+    ('C1', 'cost', 'not_due', 'descriptive', null, 0.1, repeat('a', 64)),
+    ('C1', 'person_days', 'supported', null, '2026-05-31', 0.1, repeat('a', 64));
 insert into meta.metric values ('coverage', '1', 'd1', 'c1'), ('take_up', '1', 'd2', 'c2');
 insert into meta.column values ('core', 'fct_cost', 'amount_eur', 'DECIMAL(18,2)');
 insert into meta.source_status values ('09', 'kosten', 'current');
@@ -91,7 +93,7 @@ CHANGES = {
         "| 09 | 1 | 1 | 0 | 100.00 | 7.00 |",
     ),
     "Urteil über die Skaleneffekte (verdict on the economies of scale)": (
-        "update metrics.scale_verdict set prereg_sha256 = repeat('b', 64)",
+        "update metrics.scale_verdict set prereg_sha256 = repeat('b', 64) where outcome = 'cost'",
         f"| C1 | cost | not\\_due | not\\_due | 10.0 | 10.0 | {'a' * 12} | {'b' * 12} |",
     ),
     "Definitionen (definitions)": (
@@ -115,6 +117,15 @@ def test_each_change_is_told_in_its_section_and_in_no_other(title: str, tmp_path
     sections = told(tmp_path, old, statement)
     assert line in sections[title].splitlines()
     assert {name for name, text in sections.items() if name and not text.endswith("(Unchanged.)")} == {title}
+
+
+def test_after_a_look_another_estimate_is_told_and_before_it_is_not(tmp_path: Path, old: Path) -> None:
+    [text] = [
+        text for name, text in told(tmp_path, old, "update metrics.scale_verdict set estimate = 0.12").items() if "Urteil" in name
+    ]
+    sha = "a" * 12
+    assert f"| C1 | person\\_days | supported | supported | 10.0 | 12.0 | {sha} | {sha} |" in text.splitlines()
+    assert "not\\_due" not in text
 
 
 def test_every_section_has_its_change() -> None:

@@ -176,6 +176,80 @@ def test_an_effect_of_one_cluster_alone_does_not_stop_the_jackknife() -> None:
     assert np.isnan(dense.se[-1]) and np.isfinite(dense.se[:-1]).all()
 
 
+def _by_hand(
+    y: np.ndarray, x: np.ndarray, dummies: np.ndarray, cluster: np.ndarray, rho: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(slopes, errors, quasi-demeaned columns, y last) with full dummies, cluster by cluster; the jackknife by least squares anew."""
+    columns = np.column_stack([x, dummies, y]).astype(float)
+    for g in np.unique(cluster):
+        of = cluster == g
+        theta = 1 - np.sqrt((1 - rho) / (1 - rho + of.sum() * rho))
+        columns[of] -= theta * columns[of].mean(axis=0)
+    p, clusters = x.shape[1], np.unique(cluster)
+    whole = np.linalg.lstsq(columns[:, :-1], columns[:, -1], rcond=None)[0][:p]
+    parts = [np.linalg.lstsq(columns[cluster != g, :-1], columns[cluster != g, -1], rcond=None)[0][:p] for g in clusters]
+    away = np.stack(parts) - whole
+    return whole, np.sqrt((clusters.size - 1) / clusters.size * (away**2).sum(axis=0)), columns
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.05, 0.5, 0.95])
+def test_partial_pooling_equals_quasi_demeaning_by_hand(rho: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    y, x, effect, cluster = _panel()
+    cluster = np.where(cluster < 5, 0, cluster)  # of unequal sizes
+    effect = np.where(cluster == 12, 9, effect)  # one of them with a level of its own
+    _, level = np.unique(effect, return_inverse=True)
+    slopes, errors, _ = _by_hand(y, x, np.eye(level.max() + 1)[level], cluster, rho)
+    fit = regression.partially_pooled(y, x, cluster, intraclass_correlation=rho, fixed_effects=effect)
+    np.testing.assert_allclose(fit.coefficients, slopes, rtol=1e-9)
+    np.testing.assert_allclose(fit.se, errors, rtol=1e-9)
+    assert (fit.df, fit.clusters, fit.n) == (10, 11, 400)
+    assert fit.variant.endswith("a fixed effect lives in one cluster")
+    monkeypatch.setattr(regression, "_HELD", 100)  # in several pieces
+    again = regression.partially_pooled(y, x, cluster, intraclass_correlation=rho, fixed_effects=effect)
+    np.testing.assert_allclose(again.se, fit.se, rtol=1e-12)
+
+
+def test_partial_pooling_is_generalised_least_squares_with_that_correlation() -> None:
+    y, x, effect, cluster = _panel()
+    design = np.column_stack([x, np.eye(6)[effect]])
+    same = cluster[:, None] == cluster
+    for rho in (0.05, 0.4):
+        fit = regression.partially_pooled(y, x, cluster, intraclass_correlation=rho, fixed_effects=effect)
+        gls = sm.GLS(y, design, sigma=np.where(same, rho, 0.0) + (1 - rho) * np.eye(400)).fit()
+        np.testing.assert_allclose(fit.coefficients, gls.params[:2], rtol=1e-9)
+        np.testing.assert_allclose(fit.residuals, gls.resid, atol=1e-9)
+    # where the random effect is estimated, at the correlation that it finds the slopes are the same
+    mixed = sm.MixedLM(y, design, cluster).fit(reml=True)
+    found = float(mixed.cov_re[0, 0] / (mixed.cov_re[0, 0] + mixed.scale))
+    assert 0.01 < found < 0.3
+    fit = regression.partially_pooled(y, x, cluster, intraclass_correlation=found, fixed_effects=effect)
+    np.testing.assert_allclose(fit.coefficients, mixed.fe_params[:2], rtol=1e-6)
+
+
+def test_partial_pooling_without_effects_has_an_intercept_and_at_zero_is_least_squares() -> None:
+    y, x, effect, cluster = _panel()
+    slopes, errors, _ = _by_hand(y, x, np.ones((400, 1)), cluster, 0.05)
+    fit = regression.partially_pooled(y, x, cluster, intraclass_correlation=0.05, names=["a", "b"])
+    np.testing.assert_allclose(fit.coefficients, slopes, rtol=1e-9)
+    np.testing.assert_allclose(fit.se, errors, rtol=1e-9)
+    plain = regression.crv3(y, x, cluster, fixed_effects=effect)
+    zero = regression.partially_pooled(y, x, cluster, intraclass_correlation=0, fixed_effects=effect)
+    np.testing.assert_array_equal(zero.se, plain.se)
+    assert zero.variant == plain.variant == "crv3"
+
+
+def test_leverage_is_that_of_the_partially_pooled_regression() -> None:
+    y, x, effect, cluster = _panel()
+    _, _, columns = _by_hand(y, x, np.eye(6)[effect], cluster, 0.05)
+    others = columns[:, 1:-1]
+    rest = columns[:, 0] - others @ np.linalg.lstsq(others, columns[:, 0], rcond=None)[0]
+    shares = regression.leverage_shares(x, 0, fixed_effects=effect, clusters=cluster, intraclass_correlation=0.05)
+    np.testing.assert_allclose(shares, np.bincount(cluster, weights=rest**2) / (rest @ rest), rtol=1e-9)
+    alone = regression.leverage_shares(x[:, :1], 0, fixed_effects=effect, clusters=cluster)
+    within = regression.demean(x[:, :1], effect)[:, 0]
+    np.testing.assert_allclose(alone, np.bincount(cluster, weights=within**2) / (within @ within), rtol=1e-9)
+
+
 def test_an_observation_with_its_own_coefficient_has_no_say_in_hc3() -> None:
     y, x, _, _ = _panel()
     alone = np.zeros(400)
@@ -219,6 +293,12 @@ def test_a_learning_curve_without_noise_is_found_exactly() -> None:
         (lambda: regression.ols([1.0, 2, 3, 5], [[1.0, 2, 4, 3]], covariance="crv1"), "needs clusters"),
         (lambda: regression.ols([1.0, 2, 3, float("nan")], [[1.0, 2, 4, 3]]), "Missing"),
         (lambda: regression.within([1.0, 2, 3, 5], [1.0, 1, 2, 2], [0, 0, 1, 1]), "not identified"),
+        (lambda: regression.partially_pooled([1.0, 2, 3], [1.0, 2, 4], [0, 0, 1], intraclass_correlation=1.0), "below 1"),
+        (lambda: regression.partially_pooled([1.0, 2, 3], [1.0, 2, 4], [0, 0, 0], intraclass_correlation=0.1), "at least two"),
+        (
+            lambda: regression.partially_pooled([1.0, 2, 3, 5], [1.0, 1, 1, 2], [0, 0, 1, 2], intraclass_correlation=0.1),
+            "without one of the clusters",
+        ),
         (lambda: regression.kaplan_meier([], []), "Kaplan"),
     ],
 )

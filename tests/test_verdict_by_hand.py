@@ -61,12 +61,48 @@ WORLDS: dict[str, tuple[dict[str, Any], date, str]] = {
 }
 
 
+def stored(observed: pl.DataFrame, today: date, rule: Path = preregistration.PATH) -> dict[str, Any]:
+    """The project's verdict of claim C1 on cost."""
+    found = scale.verdicts_frame(scale.judge(observed, preregistration.load(rule), as_of=today, first_cost_on=None))
+    return found.row(by_predicate=(pl.col("claim") == "C1") & (pl.col("outcome") == "cost"), named=True)
+
+
 @pytest.mark.parametrize("name", WORLDS)
 def test_the_verdict_by_hand_is_the_stored_one(name: str, tmp_path: Path) -> None:
     options, today, verdict = WORLDS[name]
     observed = observations(20260121, **options)
     observed.write_parquet(tmp_path / "scale_observation.parquet")
-    stored = scale.verdicts_frame(scale.judge(observed, preregistration.load(), as_of=today, first_cost_on=None))
-    row = stored.row(by_predicate=(pl.col("claim") == "C1") & (pl.col("outcome") == "cost"), named=True)
+    row = stored(observed, today)
     assert row["verdict"] == verdict
     agree(row, by_hand(tmp_path / "scale_observation.parquet", today))
+
+
+@pytest.mark.parametrize(
+    ("share", "verdict", "gates"), [(0.04, "supported", []), (0.12, "inconclusive", ["difficulty_share", "complete_share"])]
+)
+def test_rows_without_a_cluster_are_left_out_and_counted_by_both(
+    share: float, verdict: str, gates: list[str], tmp_path: Path
+) -> None:
+    observed = observations(20260121, learning_rate=0.3, clusters=40, wave_sd=0.05)
+    some = pl.int_range(pl.len()).shuffle(seed=1) < share * pl.len()
+    holed = observed.with_columns(
+        pl.when(some).then(None).otherwise(pl.col(c)).alias(c) for c in ("cluster", "wave", "wave_started_on")
+    )
+    holed.write_parquet(tmp_path / "scale_observation.parquet")
+    row, found = stored(holed, LOOK_ON), by_hand(tmp_path / "scale_observation.parquet", LOOK_ON)
+    assert row["verdict"] == verdict and found["gates"] == gates and row["clusters"] == 40
+    agree(row, found)
+
+
+def test_another_correlation_is_followed_by_both(tmp_path: Path) -> None:
+    observed = observations(20260121, learning_rate=0.2)
+    observed.write_parquet(tmp_path / "scale_observation.parquet")
+    numbers = set()
+    for rho in ("0", "0.3"):
+        rule = tmp_path / f"{rho}.yml"
+        text = preregistration.PATH.read_text(encoding="utf-8")
+        rule.write_text(text.replace("intraclass_correlation: 0.05", f"intraclass_correlation: {rho}"), encoding="utf-8")
+        row = stored(observed, LOOK_ON, rule)
+        agree(row, by_hand(tmp_path / "scale_observation.parquet", LOOK_ON, rule))
+        numbers.add(row["estimate"])
+    assert len(numbers) == 2

@@ -17,7 +17,7 @@ rows, today = pl.read_parquet(sys.argv[1]).sort("authority_id", "service_id"), d
 rule = yaml.safe_load(Path(sys.argv[2]).read_text(encoding="utf-8"))
 ln = {"c": "cost_variable_eur", "total": "payer_total_eur", "weight": "phase_weight", "n": "cumulative_connections"}
 ln |= {"own": "own", "pop": "population"}
-rows = rows.with_columns(pl.col("cluster").fill_null(""), own=pl.col("cumulative_connections") - pl.col("baseline_connections"))
+rows = rows.with_columns(own=pl.col("cumulative_connections") - pl.col("baseline_connections"))
 rows = rows.with_columns(pl.when(pl.col(of) > 0).then(pl.col(of).cast(pl.Float64).log()).alias(to) for to, of in ln.items())
 rows = rows.with_columns(
     earned=pl.col("c") - pl.col("weight"),
@@ -40,8 +40,12 @@ if actual.is_empty():
     sys.exit()
 
 
-def design(of, *names):
-    return np.column_stack([of.select(names).to_numpy(), of["cell"].to_dummies().to_numpy()]).astype(float)
+def design(of, *names):  # the first column apart; every column less theta times the mean of its cluster
+    columns = np.column_stack([of.select(names).to_numpy(), of["cell"].to_dummies().to_numpy()]).astype(float)
+    rho, part = rule["intraclass_correlation"], of["cluster"].to_dummies().to_numpy().astype(float)
+    size = part.sum(axis=0)[:, None]
+    columns -= part @ ((1 - np.sqrt((1 - rho) / (1 - rho + size * rho))) / size * (part.T @ columns))
+    return columns[:, 0], columns[:, 1:]
 
 
 def saving(slope, se, df):
@@ -49,8 +53,8 @@ def saving(slope, se, df):
 
 
 def learn(of, y="c", n="n", *more):
-    of = of.drop_nulls([y, n, "pop", "difficulty"])
-    x, z = design(of, n, "pop", "difficulty", *more), of[y].to_numpy()
+    of = of.drop_nulls([y, n, "pop", "difficulty", "cluster"])
+    z, x = design(of, y, n, "pop", "difficulty", *more)
     b, *_ = np.linalg.lstsq(x, z)
     others = [(of["cluster"] != cluster).to_numpy() for cluster in of["cluster"].unique()]
     away = np.array([np.linalg.lstsq(x[kept], z[kept])[0][0] - b[0] for kept in others])
@@ -75,7 +79,7 @@ if looks:  # before a look there is nothing to be robust
         "S8": learn(rows.filter(pl.col("price_mechanism") == "actual"), "earned")[4],
         "S9": learn(actual, "total")[4],
     }
-controls, n = design(used, "pop", "difficulty"), used["n"].to_numpy()
+n, controls = design(used, "n", "pop", "difficulty")
 leverage = (
     used.select("cluster", own=np.square(n - controls @ np.linalg.lstsq(controls, n)[0]))
     .group_by("cluster")

@@ -3,14 +3,14 @@
 Belongs here: simulating the variable real cost (or the person-days) of the connections of a Land that has not begun. Does not: the
 test whether costs fall (``scale.py``), fixed costs of a Land or of the programme, which follow from contracts and not from a curve.
 
-Method. The learning curve of ``scale.py`` (S2), ln c = alpha(service, Land) − w ln N + b1 ln population + b2 difficulty + e, is fitted to
-the accepted connections by within-groups least squares; its slopes have the cluster jackknife covariance (CRV3) and Student's t with
-one less than the number of clusters (contractor × wave) as degrees of freedom. The point estimate retransforms by Duan's (1983)
-smearing factor, the mean of exp(residual). The interval is that of simulated outcomes. Each draw takes slopes, the level of every
-service as the Länder so far have shown it, a shock of every wave and of every team of the next Land with the variances found among the
-past ones (themselves drawn), residuals resampled from the past ones, and an effect of the next Land. How much Länder differ cannot
-be told from two or three of them: its standard deviation is a scenario (``LAND_EFFECT_SD``), never an estimate, and it counts for the
-Länder so far as for the next one.
+Method. The learning curve of ``scale.py``, ln c = alpha(service, Land) − w ln N + b1 ln population + b2 difficulty + e, is fitted to
+the accepted connections by plain within-groups least squares (as S2_unweighted, not partially pooled as S2); its slopes have the
+cluster jackknife covariance (CRV3) and Student's t with one less than the number of clusters (contractor × wave) as degrees of
+freedom. The point estimate retransforms by Duan's (1983) smearing factor, the mean of exp(residual). The interval is that of
+simulated outcomes. Each draw takes slopes, the level of every service as the Länder so far have shown it, a shock of every wave and
+of every team of the next Land with the variances found among the past ones (themselves drawn), residuals resampled from the past
+ones, and an effect of the next Land. How much Länder differ cannot be told from two or three of them: its standard deviation is a
+scenario (``LAND_EFFECT_SD``), never an estimate, and it counts for the Länder so far as for the next one.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Regressions on logarithms with honest standard errors, and Kaplan–Meier: plain functions for dbt models and for notebooks.
 
-Belongs here: estimators that know nothing of the programme: least squares with classic, HC3, CRV1 and CRV3 errors, fixed effects,
-learning curves, scale elasticities with the reverse-regression bound, survival. Does not: the pre-registered specifications and their
-verdict (``scale.py``).
+Belongs here: estimators that know nothing of the programme: least squares with classic, HC3, CRV1 and CRV3 errors, fixed effects, partial
+pooling within clusters, learning curves, scale elasticities with the reverse-regression bound, survival. Does not: the pre-registered
+specifications and their verdict (``scale.py``).
 
     from dbt_project.estimators import regression
     regression.learning_curve(cost_eur, experience, fixed_effects=service, clusters=wave).learning_rate
@@ -10,8 +10,10 @@ verdict (``scale.py``).
 Inputs are numpy arrays, Polars series or anything ``numpy.asarray`` takes; n is the number of observations.
 
 Sources. CRV1 and CRV3 (cluster jackknife), t(G − 1): MacKinnon, Nielsen and Webb (2023), Journal of Econometrics 232. HC3: MacKinnon and
-White (1985). Learning rate per doubling: Wright (1936). Partialling out: Frisch and Waugh (1933), Lovell (1963). Bounds from the direct
-and the reverse regression: Frisch (1934), Klepper and Leamer (1984). Survival: Kaplan and Meier (1958), Greenwood (1926).
+White (1985). Quasi-demeaning by an effect of the cluster: Fuller and Battese (1973), Journal of the American Statistical Association 68;
+errors by clusters that hold where the working correlation is wrong: Arellano (1987), Oxford Bulletin of Economics and Statistics 49.
+Learning rate per doubling: Wright (1936). Partialling out: Frisch and Waugh (1933), Lovell (1963). Bounds from the direct and the reverse
+regression: Frisch (1934), Klepper and Leamer (1984). Survival: Kaplan and Meier (1958), Greenwood (1926).
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ from statsmodels.duration.survfunc import SurvfuncRight  # type: ignore[import-u
 Covariance = Literal["classic", "hc3", "crv1", "crv3"]
 #: Smallest eigenvalue of the scaled normal matrix below which a regressor counts as a combination of the others.
 _SINGULAR = 1e-10
+#: Entries of the matrices between the levels of fixed effects that are held at a time.
+_HELD = 4_000_000
 
 
 class RegressionError(ValueError):
@@ -150,25 +154,66 @@ def ols(
     regressors are collinear. Under CRV3 a coefficient that is not identified without one of the clusters has the error NaN; with
     fixed effects that raises, too. ``variant`` tells which of the ways was gone.
     """
-    outcome = np.asarray(y, dtype=float).reshape(-1)
+    outcome, columns, labels = _checked(y, x, names)
     n = outcome.size
-    columns = _matrix(x, n)
+    if covariance in ("crv1", "crv3") and clusters is None:
+        raise RegressionError(f"{covariance} needs clusters: give a label per observation.")
+    code, cluster_names = _clusters(clusters, n) if clusters is not None else (None, None)
+    if fixed_effects is not None:
+        level, _ = _codes(fixed_effects, n)
+        if covariance == "crv3" and code is not None and cluster_names is not None:
+            return _pooled(outcome, columns, labels, level, code, cluster_names, 0.0)
+        return _absorbed(outcome, columns, labels, level, code, cluster_names, covariance)
+    if intercept:
+        columns, labels = np.column_stack([np.ones(n), columns]), ["const", *labels]
+    return _dense(outcome, columns, labels, code, cluster_names, covariance)
+
+
+def partially_pooled(
+    y: Any,
+    x: Any,
+    clusters: Any,
+    *,
+    intraclass_correlation: float,
+    fixed_effects: Any = None,
+    names: Sequence[str] | None = None,
+) -> Fit:
+    """Least squares after quasi-demeaning by cluster, with the cluster jackknife CRV3 and t(G − 1).
+
+    From ``y`` (n,), ``x`` (n, p) and the dummies of ``fixed_effects`` (labels (n,); without them the intercept) every cluster g of n_g
+    observations loses theta_g times its mean, theta_g = 1 − sqrt((1 − rho) / (1 − rho + n_g rho)): generalised least squares where
+    observations of a cluster correlate by ``intraclass_correlation`` rho (Fuller and Battese 1973). With 0 it is plain least squares; the
+    nearer to 1, the more every cluster counts alike. rho is given and not estimated, and whole clusters are left out for the error, so
+    that the error is honest where rho is wrong (Arellano 1987). Slopes alone are reported; ``residuals``, ``ssr`` and ``r2`` are those of
+    ``y`` itself. Raises :class:`RegressionError` where rho is not in [0, 1) or a slope is not identified without one of the clusters.
+    """
+    outcome, columns, labels = _checked(y, x, names)
+    if not 0 <= intraclass_correlation < 1:
+        raise RegressionError(
+            f"An intraclass correlation of {intraclass_correlation:g} is not possible: give one from 0 to below 1."
+        )
+    code, cluster_names = _clusters(clusters, outcome.size)
+    level, _ = _codes(np.zeros(outcome.size) if fixed_effects is None else fixed_effects, outcome.size)
+    return _pooled(outcome, columns, labels, level, code, cluster_names, float(intraclass_correlation))
+
+
+def _checked(y: Any, x: Any, names: Sequence[str] | None) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """(outcome, regressors, their names), or why they cannot be used."""
+    outcome = np.asarray(y, dtype=float).reshape(-1)
+    columns = _matrix(x, outcome.size)
     labels = list(names or [f"x{i + 1}" for i in range(columns.shape[1])])
     if len(labels) != columns.shape[1]:
         raise RegressionError(f"{len(labels)} names for {columns.shape[1]} regressors: give one name per regressor.")
     if not (np.isfinite(outcome).all() and np.isfinite(columns).all()):
         raise RegressionError("Missing or infinite values: leave those observations out.")
-    if covariance in ("crv1", "crv3") and clusters is None:
-        raise RegressionError(f"{covariance} needs clusters: give a label per observation.")
-    code, cluster_names = _codes(clusters, n) if clusters is not None else (None, None)
-    if cluster_names is not None and cluster_names.size < 2:
+    return outcome, columns, labels
+
+
+def _clusters(clusters: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
+    code, names = _codes(clusters, n)
+    if names.size < 2:
         raise RegressionError("One cluster says nothing about the variation between clusters: at least two are needed.")
-    if fixed_effects is not None:
-        level, levels = _codes(fixed_effects, n)
-        return _absorbed(outcome, columns, labels, level, levels.size, code, cluster_names, covariance)
-    if intercept:
-        columns, labels = np.column_stack([np.ones(n), columns]), ["const", *labels]
-    return _dense(outcome, columns, labels, code, cluster_names, covariance)
+    return code, names
 
 
 def _dense(
@@ -243,17 +288,16 @@ def _absorbed(
     x: np.ndarray,
     labels: list[str],
     level: np.ndarray,
-    levels: int,
     code: np.ndarray | None,
     names: np.ndarray | None,
     covariance: Covariance,
 ) -> Fit:
-    """With fixed effects, demeaned by their levels (Frisch–Waugh)."""
+    """With fixed effects, demeaned by their levels (Frisch–Waugh); CRV3 is ``_pooled`` at 0."""
     n, p = x.shape
-    k = p + levels
+    counts = np.bincount(level).astype(float)
+    k = p + counts.size
     if n <= k:
         raise RegressionError(f"{n} observations for {k} coefficients: more observations are needed.")
-    counts = np.bincount(level, minlength=levels).astype(float)
     both = demean(np.column_stack([x, y]), level)
     inner, response = both[:, :p], both[:, p]
     normal = inner.T @ inner
@@ -262,9 +306,7 @@ def _absorbed(
     beta = inverse @ (inner.T @ response)
     residuals = response - inner @ beta
     ssr = float(residuals @ residuals)
-    total = float(((y - y.mean()) ** 2).sum())
-    r2 = 1 - ssr / total if total > 0 else float("nan")
-    df, size, left_out, variant = float(n - k), None, None, str(covariance)
+    df, size = float(n - k), None
     if covariance == "classic":
         cov = inverse * ssr / (n - k)
     elif covariance == "hc3" or code is None or names is None:
@@ -274,15 +316,91 @@ def _absorbed(
     else:
         size = int(names.size)
         df = float(size - 1)
-        if covariance == "crv1":
-            scores = np.column_stack([np.bincount(code, weights=c * residuals, minlength=size) for c in inner.T])
-            cov = inverse @ (scores.T @ scores) @ inverse * (size / (size - 1)) * ((n - 1) / (n - k))
-        else:
-            left_out, is_single = _without_each_cluster(both, level, counts, code, size, labels)
-            away = left_out - beta
-            cov = (size - 1) / size * away.T @ away
-            variant = "crv3, a fixed effect lives in one cluster" if is_single else "crv3"
-    return Fit(tuple(labels), beta, cov, df, n, size, r2, ssr, residuals, variant, left_out, names)
+        scores = np.column_stack([np.bincount(code, weights=c * residuals, minlength=size) for c in inner.T])
+        cov = inverse @ (scores.T @ scores) @ inverse * (size / (size - 1)) * ((n - 1) / (n - k))
+    return Fit(tuple(labels), beta, cov, df, n, size, _r2(y, ssr), ssr, residuals, str(covariance), None, names)
+
+
+def _r2(y: np.ndarray, ssr: float) -> float:
+    total = float(((y - y.mean()) ** 2).sum())
+    return 1 - ssr / total if total > 0 else float("nan")
+
+
+def _pooled(
+    y: np.ndarray, x: np.ndarray, labels: list[str], level: np.ndarray, code: np.ndarray, names: np.ndarray, correlation: float
+) -> Fit:
+    """With fixed effects, partially pooled within clusters; CRV3."""
+    n, p = x.shape
+    size, k = int(names.size), p + int(level.max()) + 1
+    if n <= k:
+        raise RegressionError(f"{n} observations for {k} coefficients: more observations are needed.")
+    both = demean(np.column_stack([x, y]), level)
+    normals, effects, is_single = _partialled(both, level, code, correlation, without_each=True)
+    _require_identified(normals[:1, :p, :p], ((x - x.mean(axis=0)) ** 2).sum(axis=0), labels)
+    _require_identified(normals[1:, :p, :p], (both[:, :p] ** 2).sum(axis=0), labels, " without one of the clusters")
+    slopes = np.linalg.solve(normals[:, :p, :p], normals[:, :p, p:])[:, :, 0]
+    beta, left_out = slopes[0], slopes[1:]
+    away = left_out - beta
+    residuals = both[:, p] - both[:, :p] @ beta - (effects[:, p] - effects[:, :p] @ beta)[level]
+    ssr = float(residuals @ residuals)
+    variant = f"partially pooled at {correlation:g}, crv3" if correlation else "crv3"
+    return Fit(
+        tuple(labels),
+        beta,
+        (size - 1) / size * away.T @ away,
+        float(size - 1),
+        n,
+        size,
+        _r2(y, ssr),
+        ssr,
+        residuals,
+        f"{variant}, a fixed effect lives in one cluster" if is_single else variant,
+        left_out,
+        names,
+    )
+
+
+def _partialled(
+    both: np.ndarray, level: np.ndarray, code: np.ndarray, correlation: float, *, without_each: bool
+) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Cross-products of ``both`` (n, q), quasi-demeaned by cluster, less what the dummies of the levels explain of them.
+
+    Returns them for all observations and then (``without_each``) without each cluster, (1 + G, q, q), the levels' effects on the columns,
+    (levels, q), and whether a level lives in one cluster alone: it is absent without it and explains nothing.
+
+    For cluster g with s_g the sums of its columns, dummies included, the quasi-demeaned cross-products are the plain ones less
+    rho / (1 − rho + n_g rho) · s_g s_g'. Dummies are never written down: counts and sums by level and cluster hold all that is needed.
+    """
+    levels, size, q = int(level.max()) + 1, int(code.max()) + 1, both.shape[1]
+    pair = code * levels + level
+    count = np.bincount(pair, minlength=size * levels).reshape(size, levels).astype(float)
+    sums = np.stack([np.bincount(pair, weights=c, minlength=size * levels) for c in both.T], axis=-1).reshape(size, levels, q)
+    share = correlation / (1 - correlation + count.sum(axis=1) * correlation)
+    total = sums.sum(axis=1)
+    order = np.argsort(code, kind="stable")
+    bounds = np.searchsorted(code[order], np.arange(size + 1))
+    ordered = both[order]
+    plain = np.stack([ordered[a:b].T @ ordered[a:b] for a, b in itertools.pairwise(bounds)])
+    squares = plain - share[:, None, None] * total[:, :, None] * total[:, None, :]
+    cross = sums - share[:, None, None] * count[:, :, None] * total[:, None, :]
+    of_levels = np.diag(count.sum(axis=0)) - (count.T * share) @ count
+    absent = count == count.sum(axis=0)
+    diagonal = np.arange(levels)
+
+    def reduced(out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Without each cluster of ``out``: cross-products of the columns less what the levels explain, and the levels' effects."""
+        inner = of_levels + share[out, None, None] * count[out][:, :, None] * count[out][:, None, :]
+        inner[:, diagonal, diagonal] += absent[out] - count[out]
+        rest = cross.sum(axis=0) - cross[out]
+        effects = np.linalg.solve(inner, rest)
+        return squares.sum(axis=0) - squares[out] - np.swapaxes(rest, 1, 2) @ effects, effects
+
+    effects = np.linalg.solve(of_levels, cross.sum(axis=0))
+    normals = [(squares.sum(axis=0) - cross.sum(axis=0).T @ effects)[None]]
+    if without_each:
+        pieces = -(-size * levels**2 // _HELD)
+        normals += [reduced(out)[0] for out in np.array_split(np.arange(size), pieces)]
+    return np.concatenate(normals), effects, bool(absent.any())
 
 
 def demean(values: np.ndarray, level: np.ndarray) -> np.ndarray:
@@ -290,6 +408,13 @@ def demean(values: np.ndarray, level: np.ndarray) -> np.ndarray:
     counts = np.maximum(np.bincount(level), 1)
     sums = np.column_stack([np.bincount(level, weights=column) for column in values.T])
     return values - (sums / counts[:, None])[level]
+
+
+def quasi_demean(values: np.ndarray, cluster: np.ndarray, intraclass_correlation: float) -> np.ndarray:
+    """``values`` (n, p) less theta_g times their means over the clusters, codes from 0 (n,); theta_g as in :func:`partially_pooled`."""
+    own = 1 - intraclass_correlation
+    theta = 1 - np.sqrt(own / (own + np.bincount(cluster) * intraclass_correlation))
+    return values - theta[cluster, None] * (values - demean(values, cluster))
 
 
 def _require_identified(normals: np.ndarray, scales: np.ndarray, labels: list[str], without: str = "") -> None:
@@ -303,40 +428,20 @@ def _require_identified(normals: np.ndarray, scales: np.ndarray, labels: list[st
         )
 
 
-def _without_each_cluster(
-    both: np.ndarray, level: np.ndarray, counts: np.ndarray, code: np.ndarray, size: int, labels: list[str]
-) -> tuple[np.ndarray, bool]:
-    """Coefficients without each cluster, (G, p), fixed effects estimated anew, and whether a level lives in one cluster alone.
+def leverage_shares(x: Any, column: int, *, fixed_effects: Any, clusters: Any, intraclass_correlation: float = 0.0) -> np.ndarray:
+    """Share of each cluster (G,) in the variation of one regressor that the other regressors and the fixed effects leave.
 
-    ``both``: regressors and outcome, demeaned over all observations, so that a level's sum without a cluster is minus its sum within it,
-    and the cross-product without it needs no second pass. A level that lives in one cluster is absent without it: it adds nothing.
+    ``intraclass_correlation``: of the regression (:func:`partially_pooled`) whose variation it is.
     """
-    width, levels = both.shape[1], counts.size
-    pair = level * size + code
-    sums = np.stack([np.bincount(pair, weights=c, minlength=levels * size) for c in both.T], axis=-1).reshape(levels, size, width)
-    rest = counts[:, None] - np.bincount(pair, minlength=levels * size).reshape(levels, size)
-    order = np.argsort(code, kind="stable")
-    bounds = np.searchsorted(code[order], np.arange(size + 1))
-    ordered = both[order]
-    parts = np.stack([ordered[a:b].T @ ordered[a:b] for a, b in itertools.pairwise(bounds)])
-    weight = np.divide(1.0, rest, out=np.zeros_like(rest), where=rest > 0)
-    remaining = parts.sum(axis=0) - parts - np.einsum("jgp,jg,jgq->gpq", sums, weight, sums)
-    normal = remaining[:, :-1, :-1]
-    _require_identified(normal, np.diag(parts.sum(axis=0))[:-1], labels, " without one of the clusters")
-    return np.linalg.solve(normal, remaining[:, :-1, -1:])[:, :, 0], bool((rest == 0).any())
-
-
-def leverage_shares(x: Any, column: int, *, fixed_effects: Any, clusters: Any) -> np.ndarray:
-    """Share of each cluster (G,) in the variation of one regressor that the other regressors and the fixed effects leave."""
     columns = _matrix(x, np.asarray(clusters).size)
     level, _ = _codes(fixed_effects, columns.shape[0])
     code, names = _codes(clusters, columns.shape[0])
-    inner = demean(columns, level)
-    others = np.delete(inner, column, axis=1)
-    own = inner[:, column]
-    if others.shape[1]:
-        own = own - others @ np.linalg.lstsq(others, own, rcond=None)[0]
-    parts = np.bincount(code, weights=own**2, minlength=names.size)
+    ordered = np.column_stack([np.delete(columns, column, axis=1), columns[:, column]])
+    inner = demean(ordered, level)
+    [normal], effects, _ = _partialled(inner, level, code, intraclass_correlation, without_each=False)
+    slopes = np.linalg.lstsq(normal[:-1, :-1], normal[:-1, -1], rcond=None)[0]
+    own = inner[:, -1] - inner[:, :-1] @ slopes - (effects[:, -1] - effects[:, :-1] @ slopes)[level]
+    parts = np.bincount(code, weights=quasi_demean(own[:, None], code, intraclass_correlation)[:, 0] ** 2, minlength=names.size)
     return parts / parts.sum() if parts.sum() > 0 else np.full(names.size, np.nan)
 
 

@@ -4,8 +4,10 @@ Belongs here: applying the rule of ``preregistration.yml`` to ``scale_observatio
 (every threshold is the file's), the general estimators (``regression.py``), forecasts (``cost_forecast.py``).
 
 C1, learning (S2): ln y = service × Land − w ln N + b ln population + d difficulty + e, one accepted connection per observation, y its real
-variable cost or its person-days, N the experience at the start of work; saving per doubling 1 − 2^(−w). Errors: cluster jackknife (CRV3)
-over contractor × wave, fixed effects estimated anew without each cluster, t(G − 1).
+variable cost or its person-days, N the experience at the start of work; saving per doubling 1 − 2^(−w). Partially pooled within contractor
+× wave (``regression.partially_pooled``) at the rule's intraclass correlation, which is fixed and not estimated: connections of a wave share
+its shock and tell less than as many of different waves. Errors: cluster jackknife (CRV3) over contractor × wave, fixed effects estimated
+anew without each cluster, t(G − 1). Connections without a cluster are no cluster of their own: they are left out and counted.
 
 C2, scale of call-offs (S1): ln C = Land + b ln Q + controls + u, one call-off per observation, C its real variable cost, Q the number of
 its accepted connections; the controls are the means of its connections' ln N (so that learning is not read as scale), ln population and
@@ -13,9 +15,10 @@ difficulty, and the shares of the services in it; saving per doubling 1 − 2^(b
 the same answer with CRV3 over contractor × wave, because call-offs of one wave may share its shock.
 
 Sensitivities of C1: S3 linear time, S4 waves instead of N, S5 differences between a contractor's successive waves, S6 N without baseline,
-S7 without pilots, S8 with open connections by the share earned, S9 all payers and municipal hours, S10 without one Land; S2 with HC3, CRV1,
-clusters by team, experience per contractor, consumer prices, nominal prices, the call-off's size, and without difficulty; bivariate and
-within without controls. S0 and C0 describe: means by wave, and what of the fall of the average full cost is mere degression.
+S7 without pilots, S8 with open connections by the share earned, S9 all payers and municipal hours, S10 without one Land; S2 unweighted (plain
+least squares) with CRV3, with HC3 and with CRV1; S2 with clusters by team, experience per contractor, consumer prices, nominal prices, the
+call-off's size, and without difficulty; bivariate and within without controls. S4, bivariate and within are plain least squares. S0 and C0
+describe: means by wave, and what of the fall of the average full cost is mere degression.
 
 Power. The estimates of all specifications that the rule consults move together; their joint covariance is that of the cluster jackknife.
 They are drawn from a multivariate t around the true saving, errors and degrees of freedom as measured, S6 around what it would converge
@@ -27,13 +30,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 from scipy import stats  # type: ignore[import-untyped]
 
-from dbt_project.estimators.regression import Fit, RegressionError, demean, leverage_shares, ols, saving
+from dbt_project.estimators.regression import Fit, RegressionError, demean, leverage_shares, ols, partially_pooled, saving
 from dbt_project.preregistration import Gate, Look, Preregistration
 
 #: Columns of ``scale_observation``; also the shape of a user's file.
@@ -288,23 +291,32 @@ _CONTROLS = ("ln_population", "difficulty")
 
 @dataclass(frozen=True)
 class _Specification:
-    """A specification of C1: outcome ``y`` on the regressors ``x``, the experience first."""
+    """A specification of C1: outcome ``y`` on the regressors ``x``, the experience first.
+
+    ``estimator``: partially pooled, or plain least squares with that covariance.
+    """
 
     name: str
     x: tuple[str, ...] = ("ln_n", *_CONTROLS)
     y: str = "main"
-    covariance: Any = "crv3"
+    estimator: Literal["pooled", "crv3", "crv1", "hc3", "classic"] = "pooled"
     cluster: str = "cluster"
     is_within: bool = True
     with_open: bool = False
     without_pilots: bool = False
     outcomes: tuple[str, ...] = _OUTCOMES
 
+    @property
+    def is_clustered(self) -> bool:
+        """Whether it takes the clusters as independent."""
+        return self.estimator in ("pooled", "crv3", "crv1")
+
 
 _SPECIFICATIONS = (
     _Specification("S2"),
-    _Specification("S2_hc3", covariance="hc3"),
-    _Specification("S2_crv1", covariance="crv1"),
+    _Specification("S2_unweighted", estimator="crv3"),
+    _Specification("S2_hc3", estimator="hc3"),
+    _Specification("S2_crv1", estimator="crv1"),
     _Specification("S2_team_wave", cluster="team_cluster"),
     _Specification("S2_contractor_n", x=("ln_n_contractor", *_CONTROLS)),
     _Specification("S2_cpi", y="cpi", outcomes=("cost",)),
@@ -316,8 +328,8 @@ _SPECIFICATIONS = (
     _Specification("S7", without_pilots=True),
     _Specification("S8", y="earned", with_open=True, outcomes=("cost",)),
     _Specification("S9", y="payer"),
-    _Specification("bivariate", x=("ln_n",), covariance="classic", is_within=False),
-    _Specification("within", x=("ln_n",), covariance="classic"),
+    _Specification("bivariate", x=("ln_n",), estimator="classic", is_within=False),
+    _Specification("within", x=("ln_n",), estimator="classic"),
 )
 
 
@@ -339,13 +351,17 @@ class _Pool:
     land: np.ndarray
     land_names: list[str]
     effect: np.ndarray
+    #: by code; it means something where ``is_in_cluster``
     cluster: np.ndarray
+    is_in_cluster: np.ndarray
     #: of the whole table, so that both outcomes number them alike
     cluster_count: int
     team_cluster: np.ndarray
     contractor: np.ndarray
     wave: np.ndarray
     day: np.ndarray
+    #: the rule's, within clusters
+    intraclass_correlation: float
 
     def need(self, *keys: str) -> None:
         """Raises :class:`_Unavailable` where the table lacks a column behind one of the keys."""
@@ -395,7 +411,7 @@ def _positive_log(column: str) -> pl.Expr:
     return pl.when(value.is_finite() & (value > 0)).then(value).log()
 
 
-def _pool(frame: pl.DataFrame, outcome: str) -> _Pool:
+def _pool(frame: pl.DataFrame, outcome: str, rule: Preregistration) -> _Pool:
     """The arrays of one outcome. ``frame`` is that of ``cohort``."""
     has = frozenset(frame.columns)
     if _COLUMN[outcome] not in has:
@@ -443,6 +459,7 @@ def _pool(frame: pl.DataFrame, outcome: str) -> _Pool:
         land=code("land_code"),
         service=code("service_id"),
         cluster=code("cluster"),
+        is_in_cluster=pl.col("cluster").is_not_null(),
         team=code("team") if "team" in has else pl.lit(0, pl.Int64),
         contractor=code("contractor" if "contractor" in has else "land_code"),
         wave=pl.col("wave" if "wave" in has else "cluster").cast(pl.String).fill_null(""),
@@ -466,11 +483,13 @@ def _pool(frame: pl.DataFrame, outcome: str) -> _Pool:
         land_names=frame["land_code"].fill_null("").unique().sort().to_list(),
         effect=number["land"] * (number["service"].max() + 1) + number["service"],
         cluster=number["cluster"],
+        is_in_cluster=number["is_in_cluster"],
         cluster_count=frame["cluster"].fill_null("").n_unique(),
         team_cluster=number["cluster"] * (number["team"].max() + 1) + number["team"],
         contractor=number["contractor"],
         wave=number["wave"],
         day=number["day"],
+        intraclass_correlation=rule.intraclass_correlation,
     )
 
 
@@ -500,10 +519,15 @@ def _rows(
     if keep is not None:
         base = base & keep
     known = np.isfinite(columns)
-    rows = base & np.isfinite(y) & known.all(axis=1)
+    unclustered = ~pool.is_in_cluster & specification.is_clustered
+    rows = base & np.isfinite(y) & known.all(axis=1) & ~unclustered
     if not rows.any():
         raise _Unavailable("no connection has every value that is needed")
-    lacks = [("without a positive outcome", ~np.isfinite(y)), *((_LACKS[k], ~known[:, i]) for i, k in enumerate(specification.x))]
+    lacks = [
+        ("without a positive outcome", ~np.isfinite(y)),
+        *((_LACKS[k], ~known[:, i]) for i, k in enumerate(specification.x)),
+        ("without cluster", unclustered),
+    ]
     told = [f"{int((base & lack).sum())} {words}" for words, lack in lacks if (base & lack).any()]
     left_out = int(base.sum() - rows.sum())
     reason = f"{left_out} of {int(base.sum())} connections left out: {', '.join(told)}" if left_out else None
@@ -511,17 +535,26 @@ def _rows(
 
 
 def _fit(pool: _Pool, specification: _Specification, rows: np.ndarray, y: np.ndarray, x: np.ndarray) -> Fit:
+    effect = pool.effect[rows] if specification.is_within else None
+    cluster = getattr(pool, specification.cluster)[rows] if specification.is_clustered else None
     try:
-        return ols(
-            y,
-            x,
-            names=specification.x,
-            fixed_effects=pool.effect[rows] if specification.is_within else None,
-            clusters=getattr(pool, specification.cluster)[rows] if specification.covariance in ("crv1", "crv3") else None,
-            covariance=specification.covariance,
-        )
+        if specification.estimator == "pooled":
+            rho = pool.intraclass_correlation
+            return partially_pooled(y, x, cluster, intraclass_correlation=rho, fixed_effects=effect, names=specification.x)
+        return ols(y, x, names=specification.x, fixed_effects=effect, clusters=cluster, covariance=specification.estimator)
     except RegressionError as error:
         raise _Unavailable(str(error)) from error
+
+
+def _leverage(pool: _Pool, specification: _Specification, rows: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Share of each cluster (G,) in what the regression has of the variation of the experience."""
+    return leverage_shares(
+        x,
+        0,
+        fixed_effects=pool.effect[rows],
+        clusters=getattr(pool, specification.cluster)[rows],
+        intraclass_correlation=pool.intraclass_correlation if specification.estimator == "pooled" else 0.0,
+    )
 
 
 def _finding(pool: _Pool, fit: Fit) -> _Finding:
@@ -532,10 +565,10 @@ def _finding(pool: _Pool, fit: Fit) -> _Finding:
 
 
 def _differences(pool: _Pool, jackknife: bool) -> tuple[_Finding, str | None]:
-    """S5: a contractor's waves, mean ln y after controls and mean ln N within service × Land, differences between successive waves."""
+    """S5: a contractor's waves, mean ln y after S2's controls and mean ln N within service × Land, differences between successive waves."""
     specification = _SPECIFICATIONS[0]
     rows, y, x, reason = _rows(pool, specification)
-    fit = _fit(pool, replace(specification, covariance="classic"), rows, y, x)
+    fit = _fit(pool, specification, rows, y, x)
     inner = demean(np.column_stack([y - x[:, 1:] @ fit.coefficients[1:], x[:, 0]]), pool.effect[rows])
     cluster = pool.cluster[rows]
     counts = np.bincount(cluster)
@@ -580,8 +613,9 @@ def _learning(pool: _Pool, rule: Preregistration) -> dict[str, _Finding]:
             found[name] = _finding(pool, _fit(pool, specification, rows, y, x))
             if name == "S6":
                 # with N measured from another origin, the slope converges to that of the true ln N on the regressors
-                truth = ols(pool.x["ln_n"][rows], x, names=specification.x, fixed_effects=pool.effect[rows])
-                found[name] = replace(found[name], factor=float(truth.coefficients[0]))
+                found[name] = replace(
+                    found[name], factor=float(_fit(pool, specification, rows, pool.x["ln_n"][rows], x).coefficients[0])
+                )
         except _Unavailable:
             continue
     return found
@@ -632,8 +666,7 @@ def _learning_estimates(pool: _Pool, level: float) -> Iterator[Estimate]:
             fit = _rotated(fit)
         heaviest = None
         if fit.clusters:
-            shares = leverage_shares(x, 0, fixed_effects=pool.effect[rows], clusters=getattr(pool, specification.cluster)[rows])
-            heaviest = float(shares.max())
+            heaviest = float(_leverage(pool, specification, rows, x).max())
         for row in _described("C1", pool.outcome, specification.name, fit, level, 0.0, reason):
             yield replace(row, leverage_max_share=heaviest)
     yield from _by_wave(pool, level)
@@ -699,7 +732,7 @@ def _without_a_land(pool: _Pool, level: float) -> Iterator[Estimate]:
 
 def _by_wave(pool: _Pool, level: float) -> Iterator[Estimate]:
     """S4: ln y by wave against the pilots (without pilots: the first wave), no ln N; and their joint F."""
-    specification = _Specification("S4", x=_CONTROLS)
+    specification = _Specification("S4", x=_CONTROLS, estimator="crv3")
     try:
         rows, y, controls, reason = _rows(pool, specification)
         names, code = np.unique(pool.wave[rows], return_inverse=True)
@@ -711,7 +744,7 @@ def _by_wave(pool: _Pool, level: float) -> Iterator[Estimate]:
             raise _Unavailable("there is only one wave")
         x = np.column_stack([*[(code == k).astype(float) for k in others], controls])
         wide = replace(specification, x=(*[f"wave {names[k]}" for k in others], *_CONTROLS))
-        fit, note = _fit(pool, replace(wide, covariance="classic"), rows, y, x), reason
+        fit, note = _fit(pool, replace(wide, estimator="classic"), rows, y, x), reason
         try:
             fit = _fit(pool, wide, rows, y, x)
         except _Unavailable:
@@ -853,7 +886,8 @@ def _lots(frame: pl.DataFrame, outcome: str) -> _Lots:
 
     The volume is the exact count of acceptances. Cost is that count times the geometric mean of the connections that are invoiced: a late
     invoice is no smaller volume, and the logarithm of an arithmetic mean is low where connections are few (Jensen), which would hide
-    economies (``S1_total`` shows it: the plain sum). Call-offs with any price that does not follow the effort are left out.
+    economies (``S1_total`` shows it: the plain sum). Call-offs with any price that does not follow the effort are left out, and those
+    without any cluster.
     """
     has = set(frame.columns)
     lacking = [c for c in (_COLUMN[outcome], "call_off", "population", "difficulty") if c not in has]
@@ -877,11 +911,11 @@ def _lots(frame: pl.DataFrame, outcome: str) -> _Lots:
             _positive_log("cumulative_connections").mean().alias("ln_n"),
             _positive_log("population").mean().alias("ln_population"),
             pl.col("difficulty").mean().alias("difficulty"),
-            pl.col("cluster").first(),
+            pl.col("cluster").drop_nulls().first(),
             *[(pl.col("service_id") == s).mean().alias(f"service {s}") for s in services],
         )
         .filter("is_priced")
-        .drop_nulls(["ln_unit", "ln_n", "ln_population", "difficulty"])
+        .drop_nulls(["ln_unit", "ln_n", "ln_population", "difficulty", "cluster"])
         .sort("land_code", "call_off")
     )
     if lots.height < 3:
@@ -1031,7 +1065,8 @@ def _common_gates(frame: pl.DataFrame) -> dict[str, float | None]:
             share = pl.col("allocation_direct_share").cast(pl.Float64).fill_null(0)
             values["direct_share"] = _share(invoiced.select((cost * share).sum()).item(), total)
     if {"difficulty", "difficulty_recorded_on"} <= has:
-        begin = pl.col("started_on").min().over("cluster")
+        # without a cluster there is no wave whose beginning it could precede
+        begin: pl.Expr = pl.when(pl.col("cluster").is_not_null()).then(pl.col("started_on").min().over("cluster"))
         begin = pl.coalesce("wave_started_on", begin) if "wave_started_on" in has else begin
         before = pl.col("difficulty").is_not_null() & (pl.col("difficulty_recorded_on") < begin)
         values["difficulty_share"] = accepted.select(before.fill_null(False).mean()).item()
@@ -1044,8 +1079,7 @@ def _learning_gates(pool: _Pool) -> dict[str, float | None]:
         rows, _, x, _ = _rows(pool, specification)
     except _Unavailable:
         return {"clusters": 0.0, "connections": 0.0}
-    shares = leverage_shares(x, 0, fixed_effects=pool.effect[rows], clusters=pool.cluster[rows])
-    heaviest = float(shares.max())
+    heaviest = float(_leverage(pool, specification, rows, x).max())
     return {
         "clusters": float(np.unique(pool.cluster[rows]).size),
         "connections": float(rows.sum()),
@@ -1271,7 +1305,7 @@ def estimate(observations: pl.DataFrame, rule: Preregistration, look: Look | Non
     rows: list[Estimate] = []
     for outcome in _OUTCOMES:
         try:
-            pool = _pool(frame, outcome)
+            pool = _pool(frame, outcome, rule)
         except _Unavailable as error:
             rows += [
                 Estimate("C1", outcome, s.name, s.x[0], "unavailable", str(error))
@@ -1314,7 +1348,7 @@ def judge(
     found: dict[str, dict[str, _Finding]] = {}
     for outcome in _OUTCOMES:
         try:
-            pools[outcome] = _pool(frame, outcome)
+            pools[outcome] = _pool(frame, outcome, rule)
         except _Unavailable:
             pools[outcome] = None
         pool = pools[outcome]
@@ -1402,7 +1436,7 @@ def check(observations: pl.DataFrame) -> pl.DataFrame:
     known = observations.select(
         [_read(observations[name], dtype) for name, dtype in OBSERVATION_SCHEMA.items() if name in observations.columns]
     )
-    for name in ("service_id", "land_code", "cluster", "started_on"):
+    for name in ("service_id", "land_code", "started_on"):
         _refuse(known, pl.col(name).is_null(), f"have no {name}", f"haben kein {name}")
     if known.is_empty():
         raise ScaleError("The table has no rows.", "Die Tabelle hat keine Zeilen.")
@@ -1427,7 +1461,7 @@ def check(observations: pl.DataFrame) -> pl.DataFrame:
         if name in known.columns:
             bad = accepted & (pl.col(name) <= 0) & (invoiced if name == "cost_variable_eur" else pl.lit(True))
             _refuse(known, bad, f"have a {name} that is not positive", f"haben ein {name}, das nicht positiv ist")
-    clusters = known.filter(accepted)["cluster"].n_unique()
+    clusters = known.filter(accepted)["cluster"].drop_nulls().n_unique()
     if clusters < 2:
         raise ScaleError(
             f"The accepted connections form {clusters} cluster(s) (contractor × wave): at least two are needed to estimate anything.",
