@@ -396,10 +396,12 @@ def _describe(
     units: list[tuple[str, str, str, str]],
 ) -> None:
     """Comments on tables and columns, and meta.column with the same words and the units (schema, table, column, unit)."""
+    con.begin()  # a commit for each of a thousand comments would cost more than they do
     for (schema, name), (description, columns) in descriptions.items():
         con.execute(f'comment on table out.{schema}."{name}" is {_text(description)}')
         for column, text in columns.items():
             con.execute(f'comment on column out.{schema}."{name}"."{column}" is {_text(text)}')
+    con.commit()
     con.execute("create temp table unit (schema_name varchar, table_name varchar, column_name varchar, unit varchar)")
     _insert(con, "unit", units)
     con.execute(

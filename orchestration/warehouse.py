@@ -1,4 +1,4 @@
-"""dbt in this process: parse, build, events for Dagster.
+"""dbt in this process: parse once per version of the code, build from what was parsed, events for Dagster.
 
 Belongs here: everything that touches dbt's or dagster-dbt's Python API, some of which is undocumented (dagster-dbt is pinned for it
 and ``tests/test_orchestration_definitions.py`` watches it). Does not: models (``dbt_project``), judging the result (``expectations``).
@@ -6,10 +6,9 @@ and ``tests/test_orchestration_definitions.py`` watches it). Does not: models (`
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,10 @@ from typing import Any
 from dbt_project import PROJECT_DIR
 from orchestration.settings import Settings, code_version
 
-#: The nightly build leaves unit tests out: they test formulas, not tonight's data.
-BUILD = ["build", "--exclude-resource-type", "unit_test"]
+#: The nightly build leaves unit tests out: they test formulas, not tonight's data. Its results are taken from memory.
+BUILD = ["--no-write-json", "build", "--exclude-resource-type", "unit_test"]
+#: dbt's own name of what it parsed.
+PARSED = "partial_parse.msgpack"
 
 _DEFAULTS = {"ROLLIN_THREADS": "2", "ROLLIN_MEMORY": "4GB"}
 
@@ -50,18 +51,18 @@ def prepare(settings: Settings) -> Path:
         {
             "DBT_TARGET_PATH": str(target),
             "DBT_LOG_PATH": str(target / "logs"),
-            # by way of `tonight` the paths never change, which keeps dbt's partial parse valid
             "ROLLIN_INPUTS": str(settings.build / "tonight" / "inputs"),
             "ROLLIN_BUILD": str(settings.build / "tonight" / "warehouse.duckdb"),
             **{name: os.environ.get(name, default) for name, default in _DEFAULTS.items()},
         }
     )
-    manifest, stamp = target / "manifest.json", target / "manifest.version"
-    version = hashlib.sha256(f"{code_version()} {settings.build}".encode()).hexdigest()
-    if manifest.is_file() and stamp.is_file() and stamp.read_text() == version:
+    manifest, parsed, stamp = target / "manifest.json", target / PARSED, target / "manifest.version"
+    version = code_version()
+    if manifest.is_file() and parsed.is_file() and stamp.is_file() and stamp.read_text() == version:
         return manifest
-    stamp.unlink(missing_ok=True)
-    result = _invoke(["parse"], [])
+    for left in (stamp, parsed):  # in this order: without the stamp nothing is taken for parsed
+        left.unlink(missing_ok=True)
+    result = invoke(["parse"])
     if not result.success:
         raise DbtError(f"The dbt project does not parse: {result.exception}")
     stamp.write_text(version)
@@ -94,7 +95,8 @@ def build(manifest: dict[str, Any]) -> BuildResult:
             outcome.events.append(MessageToDict(event, preserving_proto_field_name=True))
 
     try:
-        result = _invoke(BUILD, [remember])
+        parsed = read_parsed((Path(os.environ["DBT_TARGET_PATH"]) / PARSED).read_bytes())
+        result = invoke(BUILD, [remember], parsed)
     finally:
         DuckDBConnectionManager.close_all_connections()
     if result.exception is not None:
@@ -150,17 +152,32 @@ def load_manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def _invoke(arguments: list[str], callbacks: list[Any]) -> Any:
+def read_parsed(kept: bytes) -> Any:
+    """dbt's manifest from what ``parse`` kept. Handed to a build, the project's files are not compared with it nor read again.
+
+    It names no folder of a home (the profile reads those from the environment when a build begins), so that it holds for any.
+    """
+    from dbt.contracts.graph.manifest import Manifest
+    from dbt.parser.manifest import extended_mashumuro_decoder
+
+    manifest = Manifest.from_msgpack(kept, extended_mashumuro_decoder)
+    manifest.build_flat_graph()
+    return manifest
+
+
+def invoke(arguments: list[str], callbacks: Sequence[Any] = (), parsed: Any = None) -> Any:
+    """Run dbt on the project with ``arguments``; ``parsed`` is a manifest of ``read_parsed``."""
     from dbt.cli.main import dbtRunner
 
     folder = str(PROJECT_DIR)
-    return dbtRunner(callbacks=callbacks).invoke(
+    return dbtRunner(parsed, list(callbacks)).invoke(
         [
             "--quiet",
             "--log-level",
             "none",
+            # what failed is told by the result; a log beside it would cost a tenth of a small build
             "--log-level-file",
-            "info",
+            "none",
             *arguments,
             "--project-dir",
             folder,

@@ -8,18 +8,22 @@ an uninhabited area; Hanau 90 (a new key from 2026 on) and Bad Orb 10.
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pytest
 
 from dbt_project import PROJECT_DIR
 from ingest.directory import authority_successors, region_successors
 from ingest.tables import AUTHORITY_KIND, TABLES
+from orchestration import warehouse
 
 AS_OF = date(2026, 3, 10)
 START = date(2026, 1, 21)
@@ -557,15 +561,25 @@ def dbt_environment(folder: Path, threads: int = 2) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def run_dbt(folder: Path, *arguments: str, threads: int = 2) -> dict[str, str]:
+@cache
+def _parsed(project: Path) -> bytes:
+    """The parsed project, the same for every folder; parsed once by every worker. Called within ``dbt_environment``."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DBT_TARGET_PATH", folder)
+        patch.setattr(warehouse, "PROJECT_DIR", project)
+        assert warehouse.invoke(["parse"]).success
+        return (Path(folder) / warehouse.PARSED).read_bytes()
+
+
+def run_dbt(folder: Path, *arguments: str, threads: int = 2, project: Path = PROJECT_DIR) -> dict[str, str]:
     """Runs dbt in this process and closes the build file; node name -> status (success, pass, fail, error, skipped ...)."""
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
 
     with dbt_environment(folder, threads):
         try:
-            project = ["--project-dir", str(PROJECT_DIR), "--profiles-dir", str(PROJECT_DIR)]
-            outcome = dbtRunner().invoke(["--quiet", *arguments, *project])
+            where = ["--project-dir", str(project), "--profiles-dir", str(project)]
+            outcome = dbtRunner(warehouse.read_parsed(_parsed(project))).invoke(["--quiet", *arguments, *where])
         finally:
             DuckDBConnectionManager.close_all_connections()
     if outcome.exception is not None:

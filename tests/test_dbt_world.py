@@ -98,13 +98,6 @@ def test_the_build_is_closed_and_holds_the_release_tables(built: Path, db: duckd
     }
 
 
-def test_every_released_table_and_column_is_described(db: duckdb.DuckDBPyConnection) -> None:
-    schemas = "schema_name in ('core', 'metrics', 'meta')"
-    tables = rows(db, f"select table_name, comment from duckdb_tables() where {schemas}")
-    assert all((comment or "").startswith("One row per ") for _, comment in tables), tables  # the grain comes first
-    assert rows(db, f"select table_name, column_name from duckdb_columns() where {schemas} and comment is null") == []
-
-
 def test_coverage_counts_competent_authorities_inhabitants_cases_and_municipalities(db: duckdb.DuckDBPyConnection) -> None:
     found = rows(
         db,

@@ -8,7 +8,6 @@ import shutil
 from pathlib import Path
 
 import duckdb
-import pytest
 import yaml
 
 from dbt_project import PROJECT_DIR, metrics_page
@@ -92,16 +91,17 @@ def test_the_page_shows_every_metric_and_breaks_at_no_character() -> None:
     assert text.count("\n# ") + text.startswith("# ") == 1
 
 
-def metrics(folder: Path) -> dict[str, tuple[str, str]]:
-    """Both hashes of every metric, of the project that ``tests.dbt_inputs`` builds."""
-    statuses = run_dbt(folder, "build", "--select", "metric_catalogue", "metric", "--exclude-resource-type", "unit_test")
+def metrics(folder: Path, project: Path = PROJECT_DIR) -> dict[str, tuple[str, str]]:
+    """Both hashes of every metric."""
+    selected = ("build", "--select", "metric_catalogue", "metric", "--exclude-resource-type", "unit_test")
+    statuses = run_dbt(folder, *selected, project=project)
     assert set(statuses.values()) <= {"success", "pass"}, statuses
     with duckdb.connect(str(folder / "warehouse.duckdb"), read_only=True) as db:
         found = db.execute("select metric_id, definition_sha256, computation_md5 from meta.metric").fetchall()
     return {name: (definition, computation) for name, definition, computation in found}
 
 
-def test_a_release_tells_a_changed_definition_and_a_changed_computation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_release_tells_a_changed_definition_and_a_changed_computation(tmp_path: Path) -> None:
     """The hashes follow the words, and the files of the model and all that it is built from; nothing else changes them."""
     before = metrics(write_inputs(tmp_path / "before" / "inputs", world()).parent)
     assert len({definition for definition, _ in before.values()}) == len(before)
@@ -116,8 +116,7 @@ def test_a_release_tells_a_changed_definition_and_a_changed_computation(tmp_path
     seed.write_text(words, encoding="utf-8")
     index = project / "seeds" / "price_index.csv"
     index.write_text(index.read_text(encoding="utf-8").replace("neutral-1", "neutral-2"), encoding="utf-8")
-    monkeypatch.setattr("tests.dbt_inputs.PROJECT_DIR", project)
-    after = metrics(write_inputs(tmp_path / "after" / "inputs", world()).parent)
+    after = metrics(write_inputs(tmp_path / "after" / "inputs", world()).parent, project)
 
     assert {name for name in before if before[name][0] != after[name][0]} == {
         "cost_per_connection_eur"

@@ -31,7 +31,7 @@ def test_first_night_publishes_a_whole_release(published: House) -> None:
     assert oct((release / "warehouse.duckdb").stat().st_mode & 0o777) == "0o444"
     [(release_id, is_synthetic, as_of)] = published.query("select release_id, is_synthetic, as_of::varchar from meta.release")
     assert (release_id, is_synthetic, as_of) == (published.current, True, "2026-06-15")
-    # every table is there three times, and every column is described
+    # every table is there three times and says first what a row is, and every column is described
     tables = published.query("select schema_name, table_name from duckdb_tables() order by all")
     for schema, table in tables:
         rows = published.query(f'select count(*) from {schema}."{table}"')[0][0]
@@ -39,6 +39,9 @@ def test_first_night_publishes_a_whole_release(published: House) -> None:
         assert (release / "csv" / schema / f"{table}.csv").is_file()
     undescribed = published.query("""select table_name, column_name from meta."column" where coalesce(description, '') = ''""")
     assert undescribed == []
+    comments = dict(published.query("select schema_name || '.' || table_name, comment from duckdb_tables()"))
+    assert {name for name, comment in comments.items() if not (comment or "").startswith("One row")} == set()
+    assert published.query("select table_name, column_name from duckdb_columns() where not internal and comment is null") == []
 
 
 def test_no_wal_and_no_build_is_left_in_the_release(published: House) -> None:
