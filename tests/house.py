@@ -66,6 +66,7 @@ class House:
         """Let days pass, then run a night."""
         self.now += timedelta(days=days)
         os.environ["ROLLIN_NOW"] = self.now.isoformat()
+        os.environ.setdefault("ROLLIN_THREADS", "1")  # the other core has a worker of its own
         return refresh(dataclasses.replace(self.settings, **options))
 
     @property
