@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -165,3 +168,15 @@ def test_keys_are_compared_across_partitions(tmp_path: Path, monkeypatch: pytest
     ]
     outcome, _, _ = clean(tmp_path, "case_volumes", rows)
     assert outcome.quarantined == {"duplicate": 15, "conflict": 20} and outcome.rows_clean == 15
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no process to a core")
+def test_polars_has_two_threads_on_a_single_core() -> None:
+    """With one it panics on the sample."""
+    code = (
+        "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))});"
+        "import ingest.clean, polars; print(polars.thread_pool_size())"
+    )
+    environ = {name: value for name, value in os.environ.items() if name != "POLARS_MAX_THREADS"}
+    ran = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["2"]
