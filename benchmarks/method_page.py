@@ -28,6 +28,7 @@ _VERDICTS = ("supported", "immaterial", "contradicted", "inconclusive")
 _COLOURS = {"supported": "#1b7837", "immaterial": "#d9b365", "contradicted": "#b2182b", "inconclusive": "#bdbdbd"}
 #: Of the example of degression, in thousand EUR.
 _FIXED, _VARIABLE = 300, 10
+_LINES = {"bare": "solid", "complete": "dashed"}
 _MAIN = re.compile(r"(\d+) clusters, (calm|rough)")
 
 
@@ -406,7 +407,7 @@ def _picture_of_power(altair: Any, result: Mapping[str, Any]) -> Any:
                     "high": 100 * high,
                     "clusters": f"{named[1]} clusters",  # type: ignore[index]
                     "shocks": f"{named[2]} waves",  # type: ignore[index]
-                    "rule": f"{rule} rule",
+                    "rule": f"{_LINES[rule]}: {rule} rule",
                 }
             )
     base = altair.Chart(pl.DataFrame(rows), width=250, height=230).encode(
@@ -415,7 +416,9 @@ def _picture_of_power(altair: Any, result: Mapping[str, Any]) -> Any:
     )
     line = base.mark_line(point=True).encode(
         altair.Y("share:Q", title="verdicts “supported”, %", scale=altair.Scale(domain=[0, 100])),
-        strokeDash=altair.StrokeDash("rule:N", title=None, legend=altair.Legend(symbolType="stroke")),
+        strokeDash=altair.StrokeDash(
+            "rule:N", title=None, scale=altair.Scale(domain=["solid: bare rule", "dashed: complete rule"], range=[[1, 0], [4, 2]])
+        ),
         detail="rule:N",
     )
     error = base.mark_rule().encode(altair.Y("low:Q", title="verdicts “supported”, %"), altair.Y2("high:Q"), detail="rule:N")
