@@ -9,7 +9,7 @@ Under ``build/``::
     <run_id>/inputs/<table>/        what dbt reads (links to admitted clean files)
     <run_id>/warehouse.duckdb       the build, audit.json beside it
     tonight                         link to the newest run: paths that dbt sees stay the same, so its parse can be kept
-    dbt/                            dbt's own target and logs
+    dbt/                            dbt's own target: the project as it was parsed
 
 Under ``landing/attempts/<land_code>/<source>.jsonl``: one line per attempt to fetch, so that a source that answered "unchanged" is
 known to be up to date, also when the past is rebuilt. ``since``: from when on changes were asked for, ``repeats``: the delivery whose

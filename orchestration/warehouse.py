@@ -6,6 +6,7 @@ and ``tests/test_orchestration_definitions.py`` watches it). Does not: models (`
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -57,15 +58,21 @@ def prepare(settings: Settings) -> Path:
         }
     )
     manifest, parsed, stamp = target / "manifest.json", target / PARSED, target / "manifest.version"
-    version = code_version()
-    if manifest.is_file() and parsed.is_file() and stamp.is_file() and stamp.read_text() == version:
+
+    def version() -> str:
+        """Of the code and of the bytes that it was parsed to: what a power cut left half is parsed anew."""
+        digest = hashlib.sha256()
+        for path in (manifest, parsed):
+            digest.update(path.read_bytes())
+        return f"{code_version()} {digest.hexdigest()}"
+
+    if manifest.is_file() and parsed.is_file() and stamp.is_file() and stamp.read_text() == version():
         return manifest
-    for left in (stamp, parsed):  # in this order: without the stamp nothing is taken for parsed
-        left.unlink(missing_ok=True)
+    parsed.unlink(missing_ok=True)  # dbt would take up what it finds
     result = invoke(["parse"])
     if not result.success:
         raise DbtError(f"The dbt project does not parse: {result.exception}")
-    stamp.write_text(version)
+    stamp.write_text(version())
     return manifest
 
 

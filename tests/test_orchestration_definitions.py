@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import dagster as dg
 import pytest
 
-from orchestration import assets, publication
+from orchestration import assets, publication, warehouse
 from orchestration.definitions import NIGHTLY, build_defs
 from orchestration.refresh import prepare_instance, read_run
 from orchestration.settings import Settings
@@ -37,6 +37,18 @@ def test_every_asset_is_grouped_owned_and_described(definitions: dg.Definitions)
         assert spec.group_name not in (None, "default"), name
         assert spec.owners == assets.OWNERS, name
         assert spec.description and len(spec.description) > 10, name
+
+
+def test_the_project_is_parsed_once_and_again_where_what_was_kept_is_not_whole(
+    settings: Settings, definitions: dg.Definitions
+) -> None:
+    kept = settings.build / "dbt" / warehouse.PARSED
+    whole, at = kept.read_bytes(), kept.stat().st_mtime_ns
+    warehouse.prepare(settings)
+    assert kept.stat().st_mtime_ns == at
+    kept.write_bytes(whole[: len(whole) // 2])  # as after a power cut
+    warehouse.prepare(settings)
+    assert len(warehouse.read_parsed(kept.read_bytes()).nodes) > 300
 
 
 def test_the_job_is_the_whole_night_in_one_process(definitions: dg.Definitions) -> None:
