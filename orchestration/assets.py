@@ -383,7 +383,7 @@ def make_audit(settings: Settings, night: Night) -> publication.Audit:
 def release_asset(settings: Settings, manifest_path: Path) -> dg.AssetsDefinition:
     """The release: readers see it from the moment that this asset is materialised."""
     manifest = warehouse.load_manifest(manifest_path)
-    marts, masked = warehouse.marts(manifest), warehouse.masked(manifest)
+    marts, masked, inputs = warehouse.marts(manifest), warehouse.masked(manifest), warehouse.inputs(manifest)
 
     @dg.asset(
         key=RELEASE,
@@ -391,7 +391,7 @@ def release_asset(settings: Settings, manifest_path: Path) -> dg.AssetsDefinitio
         group_name="release",
         owners=OWNERS,
         kinds={"duckdb", "parquet", "csv"},
-        description="The published release: warehouse.duckdb, Parquet, CSV, the public tier, audit.json, CHANGES.md, SHA256SUMS.",
+        description="The published release: warehouse.duckdb, Parquet, CSV, rollin.xlsx, the public tier, audit.json, CHANGES.md, SHA256SUMS.",
         freshness_policy=FRESHNESS,
         required_resource_keys={"night"},
     )
@@ -402,7 +402,9 @@ def release_asset(settings: Settings, manifest_path: Path) -> dg.AssetsDefinitio
             build = night.folder / "warehouse.duckdb"
             # a rebuilt past is published today
             now = night.now if settings.as_of is None else clock.now()
-            release_id = publication.publish(settings, build, run_id=night.run_id, now=now, marts=marts, masked=masked)
+            release_id = publication.publish(
+                settings, build, run_id=night.run_id, now=now, marts=marts, masked=masked, inputs=inputs
+            )
         night.conclude("published", f"Release {release_id} is published.", release_id)
         return dg.MaterializeResult(
             metadata={

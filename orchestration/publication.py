@@ -15,8 +15,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,11 @@ from typing import Any
 import duckdb
 
 from dbt_project import public_tier
-from orchestration import changes
+from expectations.release import GRAIN
+from orchestration import attribution, changes, data_package, dcat, lineage, workbook
+from orchestration.lineage import Lineage
 from orchestration.night import sync_folder, write_atomically
+from orchestration.publisher import Publisher
 from orchestration.settings import Settings, UsageError
 
 #: The oldest DuckDB that opens a release (DESIGN: 1.2 and later).
@@ -81,7 +84,39 @@ _OWN: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
             "unit": ("varchar", "Unit; NULL for keys, words, dates and truth values."),
         },
     ),
+    "lineage": (
+        "One row per published table, source and canonical table that it rests on; the files are in meta.landing_file.",
+        {
+            "schema_name": ("varchar", "Schema of the published table."),
+            "table_name": ("varchar", "Published table."),
+            "land_code": ("varchar", "Land file that names the source; 00 for the federation."),
+            "source": ("varchar", "Name of the source in the Land file."),
+            "input_table": ("varchar", "Canonical table that the source delivers."),
+            "licence": ("varchar", "Licence of the source; NULL where none is stated."),
+            "is_licensed": (
+                "boolean",
+                "Whether that licence is known to permit publication; the public tier holds nothing else.",
+            ),
+            "code_version": ("varchar", "Version of the package and a digest of its sources, that made the table."),
+        },
+    ),
+    "landing_file": (
+        "One row per file of a delivery in force, as it lies in landing.",
+        {
+            "land_code": ("varchar", "Land file that names the source; 00 for the federation."),
+            "source": ("varchar", "Name of the source in the Land file."),
+            "delivery_id": ("varchar", "Delivery; sorts by the instant of receipt."),
+            "delivered_at": ("timestamptz", "Instant of receipt (UTC)."),
+            "part": ("integer", "Place within the delivery, from 1."),
+            "file_name": ("varchar", "Name of the file as delivered."),
+            "sha256": ("varchar", "SHA-256 of its bytes, and its name in landing/objects."),
+            "bytes": ("bigint", "Size in bytes."),
+        },
+    ),
 }
+
+#: Those of _OWN that are public: checks quote deliveries, and names of deliveries and files are internal.
+_PUBLIC_OWN = ("release", "column")
 
 
 class PublicationRefused(RuntimeError):
@@ -102,6 +137,11 @@ class _Copy:
     description: str
     columns: dict[str, str]
     units: dict[str, str]
+
+    @property
+    def table(self) -> str:
+        """Its name with its schema."""
+        return f"{self.schema}.{self.name}"
 
 
 @dataclass(frozen=True)
@@ -153,14 +193,17 @@ def publish(
     now: datetime,
     marts: Sequence[dict[str, Any]],
     masked: Sequence[dict[str, Any]] = (),
+    inputs: Mapping[str, frozenset[str]] | None = None,
 ) -> str:
     """Write the release of an audited build, make it ``current`` unless the past was rebuilt, and return its id.
 
     ``build``: the closed DuckDB file, ``audit.json`` beside it. ``marts``: the models to publish, as dbt's manifest has them.
     ``masked``: the models of the public tier. A rebuilt past has none: it would tell what the nights since then hid.
+    ``inputs``: what each table is made of (``warehouse.inputs``); without it each is taken to rest on every source.
     Raises PublicationRefused where the audit did not pass, is of another run, or of other bytes than the build now has, or where a
-    copied table differs from the built one. Nothing half is ever readable.
+    copied table differs from the built one, UsageError where the configured publisher cannot be one. Nothing half is ever readable.
     """
+    publisher = Publisher.from_environ(settings.environ)
     audit = Audit.read(build.with_name("audit.json"))
     if not audit.passed:
         raise PublicationRefused("The audit did not pass: see audit.json beside the build.")
@@ -178,16 +221,25 @@ def publish(
     aside = releases / f".{release_id}"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()
-    _write_warehouse(build, aside, audit, release_id, now, [_exact(node) for node in marts], tuple(_OWN))
+    try:
+        traced = lineage.read(build, settings.home, inputs)
+    except lineage.LineageError as error:
+        raise PublicationRefused(str(error)) from None
+    exact = [_exact(node) for node in marts]
+    _write_warehouse(build, aside, audit, release_id, now, exact, tuple(_OWN), traced)
     before = settings.current / "warehouse.duckdb"
     changes.write(aside / "CHANGES.md", aside / "warehouse.duckdb", before if before.is_file() else None)
+    attribution.write(aside, traced, {copy.table: list(copy.columns) for copy in exact}, is_public=False)
+    _write_workbook(aside, audit, release_id)
+    sums = _sums(aside)
+    package = data_package.described(aside, traced, is_public=False, sums=sums, keys=GRAIN, contributors=publisher.contributors)
+    data_package.write(aside, package)
     if settings.as_of is None:
         public = aside / PUBLIC
         public.mkdir()
-        _write_warehouse(build, public, audit, release_id, now, public_copies(marts, masked), ("release", "column"))
-        _seal(public)  # with sums of its own: it leaves the house without the rest
+        _publish_public(public, build, audit, release_id, now, public_copies(marts, masked), traced, publisher)
     shutil.copyfile(build.with_name("audit.json"), aside / "audit.json")
-    _seal(aside)
+    _seal(aside, sums)
     os.rename(aside, releases / release_id)
     sync_folder(releases)
     if settings.as_of is None:
@@ -282,6 +334,55 @@ def sweep(settings: Settings) -> None:
 # ------------------------------------------------------------------------------------------------------------------------ the files
 
 
+def _publish_public(
+    folder: Path,
+    build: Path,
+    audit: Audit,
+    release_id: str,
+    now: datetime,
+    decided: Sequence[_Copy],
+    traced: Lineage,
+    publisher: Publisher,
+) -> None:
+    """Write the public tier into a folder, with sums of its own: it leaves the house without the rest."""
+    copies = []
+    for copy in decided:
+        condition = lineage.restriction(traced, copy.table, list(copy.columns))
+        copies.append(copy if condition is None else replace(copy, query=f"{copy.query} where {condition}"))
+    _write_warehouse(build, folder, audit, release_id, now, copies, _PUBLIC_OWN, traced)
+    attribution.write(folder, traced, {copy.table: list(copy.columns) for copy in copies}, is_public=True)
+    _write_workbook(folder, audit, release_id)
+    sums = _sums(folder)
+    keys = {table: key for table, key in GRAIN.items() if table in {copy.table for copy in copies}}
+    package = data_package.described(folder, traced, is_public=True, sums=sums, keys=keys, contributors=publisher.contributors)
+    data_package.write(folder, package)
+    lands = {source.land_code for source in traced.sources if source.licence and source.land_code != lineage.FEDERAL}
+    dcat.write(folder, package, lands, publisher)
+    _seal(folder, sums)
+
+
+def _write_workbook(folder: Path, audit: Audit, release_id: str) -> None:
+    is_public = folder.name == PUBLIC
+    notes = [
+        ("Rollin", "Rollout digitaler Verwaltungsleistungen: Abdeckung, Nutzung, Kosten je Anbindung"),
+        *([("Synthetisch", "Alle Daten sind erfunden. (Synthetic data: all of it is invented.)")] if audit.is_synthetic else []),
+        ("Veröffentlichung (release)", release_id),
+        ("Stichtag (as of)", audit.as_of.isoformat()),
+        ("Version des Programms (code)", audit.code_version),
+        (
+            "Teil (tier)",
+            "Öffentlich: kleine Fallzahlen sind unterdrückt, siehe is_suppressed. (Public tier.)"
+            if is_public
+            else "Genau, nur für den internen Gebrauch. (Exact tier: to be kept in the house.)",
+        ),
+        ("Leere Zellen (empty cells)", "Unbekannt oder unterdrückt, nie null. (Unknown or suppressed, never zero.)"),
+        ("Zeiten (instants)", "UTC"),
+        ("Spalten (columns)", "Bedeutung und Einheit jeder Spalte stehen im Blatt column, die Kennzahlen im Blatt metric."),
+        ("Lizenzen (licences)", f"Quellenvermerke stehen in {attribution.NAME}."),
+    ]
+    workbook.write(folder / "rollin.xlsx", folder / "warehouse.duckdb", notes)
+
+
 def _exact(node: dict[str, Any]) -> _Copy:
     return _copy(node, node["schema"], [column["name"] for column in node["columns"].values()], select="*")
 
@@ -326,7 +427,14 @@ def _copy(node: dict[str, Any], schema: str, columns: Sequence[str], select: str
 
 
 def _write_warehouse(
-    build: Path, folder: Path, audit: Audit, release_id: str, now: datetime, copies: Sequence[_Copy], own: Sequence[str]
+    build: Path,
+    folder: Path,
+    audit: Audit,
+    release_id: str,
+    now: datetime,
+    copies: Sequence[_Copy],
+    own: Sequence[str],
+    traced: Lineage,
 ) -> None:
     with duckdb.connect() as con:
         con.execute("set autoinstall_known_extensions = false; set threads = 2; set memory_limit = '4GB'; set TimeZone = 'UTC'")
@@ -343,6 +451,8 @@ def _write_warehouse(
                     f"The copy of {copy.schema}.{copy.name} differs from the build: check the disk and run the refresh again."
                 )
         descriptions = _own_tables(con, audit, release_id, now, own)
+        if "lineage" in own:
+            _insert_lineage(con, traced, [copy.table for copy in copies], audit.code_version)
         descriptions |= {(copy.schema, copy.name): (copy.description, copy.columns) for copy in copies}
         units = [(copy.schema, copy.name, column, unit) for copy in copies for column, unit in copy.units.items()]
         _describe(con, descriptions, units)
@@ -381,6 +491,26 @@ def _own_tables(
         texts = ("description_de", "description_en")
         _insert(con, "out.meta.check_result", [[result[field] for field in (*fields, *texts)] for result in audit.results])
     return described
+
+
+def _insert_lineage(con: duckdb.DuckDBPyConnection, traced: Lineage, tables: Sequence[str], code_version: str) -> None:
+    rows = [
+        [*table.split("."), source.land_code, source.name, delivered, source.stated, source.licence is not None, code_version]
+        for table in tables
+        for delivered, source in traced.of(table)
+    ]
+    _insert(con, "out.meta.lineage", sorted(rows, key=lambda row: [str(value) for value in row]))
+    files = [
+        [
+            source.land_code,
+            source.name,
+            *(getattr(file, name) for name in ("delivery_id", "delivered_at", "part", "name", "sha256", "bytes")),
+        ]
+        for source in traced.sources
+        for file in source.files
+    ]
+    for start in range(0, len(files), 1000):
+        _insert(con, "out.meta.landing_file", files[start : start + 1000])
 
 
 def _insert(con: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Sequence[Any]]) -> None:
@@ -443,13 +573,21 @@ def _export(con: duckdb.DuckDBPyConnection, folder: Path, schema: str, name: str
     con.execute(f"copy (select {cells} from {table}) to {_text(str(csv))} (format csv, header)")
 
 
-def _seal(folder: Path) -> None:
-    """Hash, protect and sync every file; SHA256SUMS comes last, so that its presence says that all others are whole."""
+def _sums(folder: Path) -> dict[Path, str]:
+    """The sha256 of every file that is written by now."""
+    return {path: sha256_of(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def _seal(folder: Path, known: Mapping[Path, str]) -> None:
+    """Hash, protect and sync every file; SHA256SUMS comes last, so that its presence says that all others are whole.
+
+    ``known``: what of it is hashed already.
+    """
     shutil.rmtree(folder.parent / ".spill", ignore_errors=True)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     for path in files:
         _protect(path)
-    sums = "".join(f"{sha256_of(path)}  {path.relative_to(folder)}\n" for path in files)
+    sums = "".join(f"{known.get(path) or sha256_of(path)}  {path.relative_to(folder)}\n" for path in files)
     write_atomically(folder / SUMS, sums)
     _protect(folder / SUMS)
     for inner in _folders(folder):

@@ -56,8 +56,10 @@ def refresh(settings: Settings) -> RefreshResult:
 
 def _run(settings: Settings) -> RefreshResult:
     from orchestration import alerts, publication
+    from orchestration.publisher import Publisher
 
     settings = as_known_then(settings)
+    Publisher.from_environ(settings.environ)
     run_id = str(uuid.uuid4())
     Night(settings, run_id).require_land()  # a configuration that cannot work is told before anything is loaded or fetched
     publication.sweep(settings)

@@ -90,6 +90,27 @@ def masked(manifest: dict[str, Any]) -> list[dict[str, Any]]:
     return sorted(nodes, key=lambda node: (node["schema"], node["name"]))
 
 
+def inputs(manifest: dict[str, Any]) -> dict[str, frozenset[str]]:
+    """By ``schema.table`` the canonical tables of the run that a published model, or its masked version, is made of."""
+    nodes = manifest["nodes"]
+    known: dict[str, frozenset[str]] = {}
+
+    def of(unique_id: str) -> frozenset[str]:
+        if unique_id not in known:
+            if unique_id.startswith("source."):
+                known[unique_id] = frozenset({unique_id.rpartition(".")[2]})
+            else:
+                parents = nodes.get(unique_id, {}).get("depends_on", {}).get("nodes", [])
+                known[unique_id] = frozenset().union(*(of(parent) for parent in parents))
+        return known[unique_id]
+
+    found: dict[str, frozenset[str]] = {}
+    for node in [*marts(manifest), *masked(manifest)]:
+        table = f"{node['schema'].removeprefix('public_')}.{node['alias']}"
+        found[table] = found.get(table, frozenset()) | of(node["unique_id"])
+    return found
+
+
 def build(manifest: dict[str, Any]) -> BuildResult:
     """Run ``dbt build`` in this process and close every connection, so that no ``.wal`` is left and the gate can open the file."""
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager

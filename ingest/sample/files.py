@@ -44,6 +44,9 @@ _FILES = {
     ("00", "gemeindeverzeichnis"): "00/GV100AD.zip",
     ("00", "datahub"): "00/open-pvog.csv",
 }
+#: What the invented deliveries may be used under, so that a sample has a whole public tier.
+SAMPLE_LICENCE = "dl-de/by-2-0"
+
 _LAND_FILE = {"09": "bayern.yaml", "06": "hessen.yaml", "05": "nordrhein-westfalen.yaml", "00": "deutschland.yaml"}
 
 
@@ -823,6 +826,7 @@ def _write_land_files(out: Path, parameters: Parameters) -> None:
             source["location"] = f"../deliveries/{_FILES[land, source['name']]}"
             for name in ("auth", "pages", "since"):
                 source.pop(name, None)
+            source.setdefault("licence", SAMPLE_LICENCE)  # what real portals allow is theirs to state
         head = "# Synthetic data, written by the sample: the packaged Land file with files in place of addresses.\n"
         text = yaml.dump(document, Dumper=_PlainYaml, sort_keys=False, allow_unicode=True, width=120)
         (out / "laender" / _LAND_FILE[land]).write_text(head + text, encoding="utf-8")
