@@ -207,11 +207,13 @@ def _rows(table: _Table, styles: Sequence[str]) -> str:
     cells = []
     for index, (column, style) in enumerate(zip(table.columns, styles, strict=True)):
         value, kind = f't."{column.name}"', column.kind.split("(")[0]
-        opening = f"'<c r=\"{xl_col_to_name(index)}' || n || '\"" + (f' s="{style}"' if style else "")
+        opening = f"'<c r=\"{xl_col_to_name(index)}' || __row || '\"" + (f' s="{style}"' if style else "")
         if kind == "DATE":
-            number = f"({value} - date '1899-12-30')::varchar"
+            # spreadsheets take 1900 for a leap year and know no day before it
+            days = f"({value} - date '1899-12-30') - ({value} < date '1900-03-01')::integer"
+            number = f"case when {value} >= date '1900-01-01' then ({days})::varchar end"
         elif kind.startswith("TIMESTAMP"):
-            number = f"(epoch({value}) / 86400 + 25569)::varchar"
+            number = f"case when {value} >= timestamptz '1900-03-01' then (epoch({value}) / 86400 + 25569)::varchar end"
         elif kind == "BOOLEAN":
             cells.append(
                 f"case when {value} is not null then {opening} t=\"b\"><v>' || {value}::integer || '</v></c>' else '' end"
@@ -235,8 +237,8 @@ def _rows(table: _Table, styles: Sequence[str]) -> str:
             number = f"{value}::varchar"
         cells.append(f"coalesce({opening}><v>' || {number} || '</v></c>', '')")
     return (
-        f"select '<row r=\"' || n || '\">' || {' || '.join(cells)} || '</row>'"
-        f' from (select *, row_number() over () + 1 as n from "{table.schema}"."{table.name}") as t order by n'
+        f"select '<row r=\"' || __row || '\">' || {' || '.join(cells)} || '</row>'"
+        f' from (select *, row_number() over () + 1 as __row from "{table.schema}"."{table.name}") as t order by __row'
     )
 
 

@@ -21,7 +21,7 @@ from tests.conftest import Rollin, SampleNight
 from tests.disclosure_attack import System
 from tests.house import House
 
-OWN = {"meta.release", "meta.column", "meta.check_result"}
+OWN = {"meta.release", "meta.column", "meta.check_result", "meta.lineage", "meta.landing_file"}
 
 
 def tables(path: Path) -> dict[str, list[str]]:
@@ -90,7 +90,9 @@ def test_the_public_tier_holds_what_was_decided_and_nothing_else(published: Hous
     files = {
         p.relative_to(published.settings.current / "public").parts[0] for p in (published.settings.current / "public").rglob("*")
     }
-    assert files == {"warehouse.duckdb", "parquet", "csv", "SHA256SUMS"}
+    assert files == {
+        "warehouse.duckdb", "parquet", "csv", "rollin.xlsx", "datapackage.json", "dcat-ap-de.ttl", "LICENCES.md", "SHA256SUMS"
+    }  # fmt: skip
 
 
 def test_public_and_exact_agree_where_both_say_something(published: House) -> None:
