@@ -380,7 +380,7 @@ def _write_workbook(folder: Path, audit: Audit, release_id: str) -> None:
         ("Spalten (columns)", "Bedeutung und Einheit jeder Spalte stehen im Blatt column, die Kennzahlen im Blatt metric."),
         ("Lizenzen (licences)", f"Quellenvermerke stehen in {attribution.NAME}."),
     ]
-    workbook.write(folder / "rollin.xlsx", folder / "warehouse.duckdb", notes)
+    workbook.write(folder / "rollin.xlsx", folder, notes)
 
 
 def _exact(node: dict[str, Any]) -> _Copy:

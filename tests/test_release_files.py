@@ -12,16 +12,18 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
-from decimal import Decimal
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import fastexcel
 import jsonschema
 import openpyxl
+import polars as pl
 import pytest
 import rdflib
+from polars.testing import assert_frame_equal
 
 from orchestration import dcat, licences, lineage, publication, warehouse, workbook
 from orchestration.publisher import Publisher
@@ -242,56 +244,50 @@ def test_a_publisher_that_cannot_be_is_told_before_anything_is_fetched(tmp_path:
 # ------------------------------------------------------------------------------------------------------------------------ workbook
 
 
-def cell(value: Any) -> Any:
-    """A value as a spreadsheet gives it back."""
-    if isinstance(value, Decimal):
-        return float(value)
-    if isinstance(value, datetime):
-        return value.replace(tzinfo=None)
-    if isinstance(value, date):
-        return datetime(value.year, value.month, value.day)
-    if isinstance(value, str) and value[:1] in tuple("=+-@\t\r"):
-        return f"'{value}"
-    return value
+def as_shown(table: pl.DataFrame) -> pl.DataFrame:
+    """A table as a spreadsheet gives it back: numbers are DOUBLE, instants have no zone, what would run is text."""
+    text = pl.col(pl.String)
+    return table.with_columns(
+        pl.col(pl.Decimal).cast(pl.Float64),
+        pl.col(pl.Datetime).dt.replace_time_zone(None).dt.cast_time_unit("ms"),
+        pl.when(text.str.contains(r"^[=+\-@\t\r]")).then("'" + text).otherwise(text).fill_null("").name.keep(),
+    )
 
 
-def same(shown: Any, value: Any) -> bool:
-    expected = cell(value)
-    if isinstance(expected, float) and shown is not None:
-        return shown == pytest.approx(expected, rel=1e-12)
-    if isinstance(expected, datetime):
-        return isinstance(shown, datetime) and abs(shown - expected) < timedelta(milliseconds=10)
-    return bool((shown or None) == (expected or None) if isinstance(expected, str) else shown == expected)
+def family(kind: pl.DataType) -> str:
+    """What a spreadsheet tells apart: it knows numbers, days and instants (of the first of January 1900 it cannot say which), text, truth."""
+    return "number" if kind.is_numeric() else "time" if kind.is_temporal() else str(kind)
 
 
 @pytest.mark.parametrize("tier", ["", "public"])
-def test_workbook_holds_every_table_as_it_is(published: House, tier: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_workbook_holds_every_cell_of_every_table(published: House, tier: str, capsys: pytest.CaptureFixture[str]) -> None:
     folder = published.settings.current / tier
-    book = openpyxl.load_workbook(folder / "rollin.xlsx", read_only=True)
-    assert book.sheetnames[0] == workbook.NOTES
-    notes = [str(text) for row in book[workbook.NOTES].iter_rows(values_only=True) for text in row if text is not None]
-    assert published.current in notes and any("erfunden" in text for text in notes)
+    reader = fastexcel.read_excel(folder / "rollin.xlsx")
+    assert reader.sheet_names[0] == workbook.NOTES
+    notes = reader.load_sheet(0, header_row=None).to_polars().cast(pl.String)
+    said = {text for column in notes.iter_columns() for text in column if text}
+    assert published.current in said and any("erfunden" in text for text in said)
     compared = 0
     for table in tables(folder):
-        assert table in notes
-        sheet = book[table.split(".")[1]]
-        stored = rows(folder, f"select * from {table}")
-        shown = list(sheet.iter_rows(values_only=True))
-        described = rows(folder, f"describe {table}")
-        assert list(shown[0]) == [name for name, *_ in described], table
-        assert len(shown) == len(stored) + 1, table
-        step = max(1, len(stored) // 200)  # the first, the last, and some between
-        for number in {*range(0, len(stored), step), len(stored) - 1} - {-1}:
-            assert all(map(same, shown[number + 1], stored[number])), (table, number)
-            compared += len(stored[number])
+        assert table in said
+        expected = as_shown(pl.read_parquet(folder / "parquet" / f"{table.replace('.', '/')}.parquet"))
+        sheet = reader.load_sheet(table.split(".")[1], schema_sample_rows=None, dtype_coercion="coerce")
+        shown = sheet.to_polars()
+        assert shown.columns == expected.columns and shown.height == expected.height, table
+        for name, kind in expected.schema.items():
+            if expected[name].is_not_null().any():  # what the cells are, not what was asked for
+                assert family(shown[name].dtype) == family(kind), (table, name)
+        shown = shown.with_columns(pl.col(name).cast(kind) for name, kind in expected.schema.items())
+        assert_frame_equal(shown.with_columns(pl.col(pl.String).fill_null("")), expected, rel_tol=1e-12, abs_tol=1e-12)
+        compared += shown.height * shown.width
     with capsys.disabled():
-        print(f"\n  {tier or 'exact'} workbook: {len(book.sheetnames)} sheets, {compared} cells compared")
+        print(f"\n  {tier or 'exact'} workbook: {len(reader.sheet_names)} sheets, {compared} cells compared")
 
 
 def table_of(folder: Path, statements: str, columns: list[tuple[str, str, str | None]], rows_: list[tuple[Any, ...]]) -> Path:
-    """A warehouse with one table, as small as a workbook needs it."""
-    path = folder / "warehouse.duckdb"
-    with duckdb.connect(str(path)) as con:
+    """A tier with one table, as small as a workbook needs it."""
+    (folder / "parquet" / "core").mkdir(parents=True)
+    with duckdb.connect(str(folder / "warehouse.duckdb")) as con:
         con.execute("create schema core; create schema meta")
         con.execute("create table meta.release (published_at timestamptz)")
         con.execute("insert into meta.release values ('2026-06-15 22:00:00+00')")
@@ -302,13 +298,14 @@ def table_of(folder: Path, statements: str, columns: list[tuple[str, str, str | 
             con.execute("insert into meta.\"column\" values ('core', 'odd', ?, ?, ?, '', ?)", [name, position, kind, unit])
         for row in rows_:
             con.execute(f"insert into core.odd values ({', '.join('?' * len(row))})", row)
-    return path
+        con.execute(f"copy core.odd to '{folder}/parquet/core/odd.parquet' (format parquet)")
+    return folder
 
 
 def test_nothing_in_a_workbook_runs_or_breaks_it(tmp_path: Path) -> None:
     hostile = [
         '=HYPERLINK("https://evil.example";"x")', "+1+1", "-2", "@SUM(A1)", "\t=1", "<b>&amp;</b>", "]]>", "a\x00\x01\x0bb", "_x0041_",
-        "ä\U0001f600", " two  blanks ", "line\nbreak", "x" * 40_000, "", None,
+        "ä\U0001f600", " two  blanks ", "line\nbreak", "a\rb", "x" * 40_000, "", None,
     ]  # fmt: skip
     path = table_of(
         tmp_path,
@@ -326,7 +323,7 @@ def test_nothing_in_a_workbook_runs_or_breaks_it(tmp_path: Path) -> None:
     # "_x0041_" would be read as an A: it is escaped, which this library shows as it stands
     assert shown[:5] == ["'" + str(text) for text in hostile[:5]]
     assert shown[5:12] == ["<b>&amp;</b>", "]]>", "ab", "_x005F_x0041_", "ä\U0001f600", " two  blanks ", "line\nbreak"]
-    assert len(shown[12]) == 32_767 and shown[13:] == ["", None]
+    assert shown[5:13][-1] == "a\rb" and len(shown[13]) == 16_383 and shown[14:] == ["", None]
     assert all(c.data_type != "f" for page in book for row in page.iter_rows() for c in row)
     assert [c.number_format for c in sheet[2]] == [
         "General",
