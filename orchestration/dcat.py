@@ -77,7 +77,6 @@ def graph(package: Mapping[str, Any], lands: Iterable[str], publisher: Publisher
         rdf.add((dataset, DCTERMS.description, Literal(f"{synthetic}Tabelle {table} des öffentlichen Teils.", lang="de")))
         rdf.add((dataset, DCTERMS.description, Literal(resource["description"], lang="en")))
         rdf.add((dataset, DCTERMS.identifier, Literal(f"rollin/{table}")))
-        rdf.add((dataset, DCTERMS.issued, created))
         rdf.add((dataset, DCTERMS.modified, created))
         rdf.add((dataset, DCTERMS.temporal, period))
         rdf.add((dataset, DCTERMS.language, URIRef(f"{_EU}language/DEU")))
@@ -101,7 +100,7 @@ def graph(package: Mapping[str, Any], lands: Iterable[str], publisher: Publisher
 
 
 def _distribution(rdf: Graph, base: str, resource: Mapping[str, Any], created: Literal) -> URIRef:
-    distribution, file = URIRef(f"{base}#{resource['name']}.{resource['format']}"), URIRef(f"{base}{resource['path']}")
+    distribution, file = URIRef(f"{base}#{resource['title']}.{resource['format']}"), URIRef(f"{base}{resource['path']}")
     rdf.add((distribution, RDF.type, DCAT.Distribution))
     rdf.add((distribution, DCTERMS.title, Literal(f"{resource['title']} ({_FILE_TYPES[resource['format']]})", lang="de")))
     rdf.add((distribution, DCAT.accessURL, file))

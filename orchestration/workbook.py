@@ -50,6 +50,9 @@ _ESCAPE = "_(x[0-9A-Fa-f]{4}_)"
 _UNKNOWN = r"[\x00-\x08\x0B\x0C\x0E-\x1F\x{FFFE}\x{FFFF}]"
 _SPECIAL = rf"{_FORMULA}|{_ESCAPE}|{_UNKNOWN}|[&<>\r]|^\s|\s$"
 
+#: Of a text that is put together row by row: what is the same in every row, or what is not.
+_Part = str | pl.Expr | pl.Series
+
 
 @dataclass(frozen=True)
 class _Column:
@@ -155,8 +158,8 @@ def _write_frame(
             page.write_string(row, 2, _safe(text), wrap)
             row += 1
         row += 1
-        for column, title in enumerate(("Tabelle (table)", "Zeilen (rows)", "Inhalt (description)")):
-            page.write_string(row, column, title, head)
+        for index, title in enumerate(("Tabelle (table)", "Zeilen (rows)", "Inhalt (description)")):
+            page.write_string(row, index, title, head)
         for table in tables:
             row += 1
             name = names.get((table.schema, table.name))
@@ -214,20 +217,20 @@ def _rows(frame: pl.DataFrame, first: int, columns: Sequence[_Column], styles: S
     special = {name for name in found.columns if found[name].item()}
     values = frame.select(_value(column, column.name in special).alias(column.name) for column in columns)
     number = pl.int_range(first, first + frame.height, eager=True).cast(pl.String)
-    row: list[str | pl.Expr | pl.Series] = ['<row r="', number, '">']
+    row: list[_Part] = ['<row r="', number, '">']
     for index, (column, style) in enumerate(zip(columns, styles, strict=True)):
         kind, end = _KINDS.get(column.kind, ("><v>", "</v></c>"))
         if column.name in special:
             kind = kind.replace("<t>", '<t xml:space="preserve">')
-        cell = [f'<c r="{xl_col_to_name(index)}', number, f'"{style}{kind}', values[column.name], end]
+        cell: list[_Part] = [f'<c r="{xl_col_to_name(index)}', number, f'"{style}{kind}', values[column.name], end]
         # unknown: no cell
         row += cell if not values[column.name].null_count() else [_together(cell).fill_null("")]
     return str(pl.select(_together([*row, "</row>"]).str.join("")).item())
 
 
-def _together(parts: Sequence[str | pl.Expr | pl.Series]) -> pl.Expr:
+def _together(parts: Sequence[_Part]) -> pl.Expr:
     """Parts of a text, one after the other; NULL where one is. Words side by side are put together once and not for every row."""
-    joined: list[str | pl.Expr | pl.Series] = []
+    joined: list[_Part] = []
     for part in parts:
         if isinstance(part, str) and joined and isinstance(joined[-1], str):
             joined[-1] += part
