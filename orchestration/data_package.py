@@ -104,9 +104,16 @@ def described(
 
 
 def write(folder: Path, package: Mapping[str, Any]) -> Path:
-    """Write a descriptor beside the files that it describes."""
+    """Write a descriptor beside the files that it describes: a line for each resource, for those who read it or compare two."""
     path = folder / NAME
-    path.write_text(json.dumps(package, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    lines = []
+    for name, value in package.items():
+        if isinstance(value, list):
+            text = "[\n" + ",\n".join(f"  {json.dumps(one, ensure_ascii=False)}" for one in value) + "\n ]"
+        else:
+            text = json.dumps(value, ensure_ascii=False)
+        lines.append(f" {json.dumps(name)}: {text}")
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
     return path
 
 
