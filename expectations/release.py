@@ -142,7 +142,7 @@ REFERENCES = (
 FEDERAL = "00"
 
 #: Added when a release is written; no build has them.
-_ADDED_BY_THE_PUBLISHER = {"meta.release", "meta.check_result", "meta.column"}
+_ADDED_BY_THE_PUBLISHER = {"meta.release", "meta.check_result", "meta.column", "meta.lineage", "meta.landing_file"}
 
 _FOREVER = "date '9999-12-31'"
 

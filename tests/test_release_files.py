@@ -25,6 +25,7 @@ import pytest
 import rdflib
 from polars.testing import assert_frame_equal
 
+from expectations import release
 from orchestration import dcat, licences, lineage, publication, warehouse, workbook
 from orchestration.publisher import Publisher
 from orchestration.refresh import refresh
@@ -494,6 +495,11 @@ def test_every_published_table_leads_back_to_bytes_in_landing(published: House) 
     assert {tuple(rest) for _, _, *rest in files_} == set(in_force) and in_force
     package = json.loads((current / "datapackage.json").read_text())
     assert {file["sha256"] for one in package["sources"] for file in one["files"]} == {row[0] for row in files_}
+
+
+def test_the_gate_knows_what_the_publisher_adds() -> None:
+    """Else the next night would miss those tables in its build, and be refused."""
+    assert {f"meta.{name}" for name in publication._OWN} == release._ADDED_BY_THE_PUBLISHER
 
 
 def test_without_its_sidecar_nothing_is_published(published: House, tmp_path: Path) -> None:
