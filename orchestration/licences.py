@@ -67,6 +67,9 @@ KNOWN = (
     ),
 )
 
+#: Terms of the embedded sample world, so that it shows a whole public tier.
+SAMPLE = "dl-de/by-2-0"
+
 #: Data of several attribution licences at once: no name says what holds, the attributions do.
 _MIXED = Licence(
     "mehrere", "Mehrere Lizenzen mit Namensnennung, siehe Quellenvermerke", None, f"{_DCAT}other-open", None, True

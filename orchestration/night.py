@@ -45,7 +45,7 @@ from ingest.landfile import QUESTION_FORMATS, LandFile, LandFileError, Source, l
 from ingest.landing import Delivery, Landing, object_path
 from ingest.portals import Question
 from ingest.tables import FEDERAL, TABLES
-from orchestration import alerts, journal, withdrawals
+from orchestration import alerts, journal, licences, withdrawals
 from orchestration.deliveries import judgements
 from orchestration.questions import questions
 from orchestration.settings import Settings, UsageError, code_version
@@ -695,7 +695,8 @@ class Night:
             "delivers": source.delivers,
             "is_required": source.required,
             "max_age_days": source.max_age_days,
-            "licence": source.licence,
+            # what is invented may be published; what a Land's real source allows is for the Land to state
+            "licence": source.licence or (licences.SAMPLE if self.settings.is_sample else None),
             "status": state.status,
             "last_delivery_id": newest.delivery_id if newest else None,
             "last_delivered_at": newest.delivered_at if newest else None,
