@@ -427,6 +427,55 @@ def rollback(release: str | None, home: Path | None) -> None:
         _fail(str(error), 5)
 
 
+_TIER = click.option(
+    "--tier",
+    type=click.Choice(["public", "exact"]),
+    default="public",
+    show_default=True,
+    help="public may leave the house; exact holds counts and costs of single authorities.",
+)
+
+
+@cli.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--format", "form", type=click.Choice(["csv", "xlsx", "parquet"]), default="csv", show_default=True)
+@_TIER
+@_HOME
+def export(folder: Path, form: str, tier: str, home: Path | None) -> None:
+    """Copy the tables of the current release to DIR, a new or empty folder."""
+    from orchestration.export import export as run
+
+    release_id, files = run(_settings(home), folder.absolute(), form, tier)
+    click.echo(f"Release {release_id}, {tier} tier: {files} file{'s' * (files != 1)} in {folder}.")
+
+
+@cli.group()
+def feed() -> None:
+    """Bring the current release into another tool's database."""
+
+
+@feed.command()
+@_TIER
+@_HOME
+def postgres(tier: str, home: Path | None) -> None:
+    """Replace Rollin's tables in a PostgreSQL database by those of the current release, in one transaction.
+
+    The address stands in ROLLIN_POSTGRES_URL (postgresql://USER@HOST:5432/DATABASE), or in libpq's own variables (PGHOST, PGSERVICE,
+    PGPASSFILE, ...). Exit codes: 0 fed, 1 the database does not take it, 2 usage or configuration.
+    """
+    from orchestration.postgres import FeedFailed
+    from orchestration.postgres import feed as run
+
+    try:
+        fed = run(_settings(home), tier)
+    except FeedFailed as error:
+        _fail(str(error), 1)
+    click.echo(
+        f"Release {fed.release_id}, {fed.tier} tier: {fed.tables} tables with {fed.rows:,} rows; {fed.deleted:,} rows left, "
+        f"{fed.inserted:,} came."
+    )
+
+
 @cli.command()
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write to.")
 @click.option("--seed", type=int, help="Another world.")
