@@ -244,9 +244,7 @@ def _connected(address: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]
             f"{ADDRESS} is no address of a PostgreSQL database: write it as postgresql://USER@HOST:5432/DATABASE, with special characters "
             "of the password percent-encoded."
         ) from None
-    settings = {"connect_timeout": "10", "application_name": "rollin"} | given
-    settings |= {"options": f"{given.get('options', '')} -c timezone=UTC -c datestyle=ISO -c lock_timeout={_LOCK_TIMEOUT}".strip()}
-    settings |= {"client_encoding": "UTF8"}
+    settings = {"connect_timeout": "10", "application_name": "rollin"} | given | {"client_encoding": "UTF8"}
     try:
         con = psycopg.connect(conninfo.make_conninfo("", **settings))
     except psycopg.Error:
@@ -260,8 +258,8 @@ def _connected(address: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]
         yield con
     except psycopg.errors.LockNotAvailable:
         raise FeedFailed(
-            "The structure of a table changes with this release, and a reader held it too long: run the feed again, or end transactions "
-            "that are idle (pg_stat_activity)."
+            f"Another session held a table for longer than {_LOCK_TIMEOUT}; nothing changed. Run the feed again, or end transactions that are "
+            "idle (pg_stat_activity says which)."
         ) from None
     except psycopg.errors.DependentObjectsStillExist as error:
         raise FeedFailed(
@@ -286,6 +284,8 @@ _Connection = psycopg.Connection[tuple[object, ...]]
 
 
 def _replace(con: _Connection, source: duckdb.DuckDBPyConnection, tables: list[_Table], tier: str, release_id: str) -> Fed:
+    for name, value in {"timezone": "UTC", "datestyle": "ISO", "lock_timeout": _LOCK_TIMEOUT}.items():
+        con.execute("select set_config(%s, %s, true)", [name, value])
     [(is_ours,)] = con.execute("select pg_try_advisory_xact_lock(%s)", [_LOCK_KEY]).fetchall()
     if not is_ours:
         raise FeedFailed("Another feed into this database is running: wait for its end.")
@@ -295,36 +295,46 @@ def _replace(con: _Connection, source: duckdb.DuckDBPyConnection, tables: list[_
     strangers = sorted(set(wanted) & set(found) - known)
     if strangers:
         raise UsageError(f"{strangers[0]} exists in this database and is not Rollin's: give Rollin a database of its own.")
-    for schema in sorted({table.schema for table in tables} | {"meta"}):
-        con.execute(SQL("create schema if not exists {}").format(Identifier(schema)))
+    for schema in sorted({table.schema for table in tables}):
+        _create_schema(con, schema)
 
-    fresh = {name for name, table in wanted.items() if not set(found.get(name, {}).items()) <= set(table.columns.items())}
+    # a column that comes or goes leaves the rows where they are, another type does not
+    fresh = {name for name in wanted if any(wanted[name].columns.get(c, kind) != kind for c, kind in found.get(name, {}).items())}
     fresh |= set(wanted) - set(found)
     added = {name: [c for c in wanted[name].columns if c not in found[name]] for name in set(wanted) - fresh}
+    removed = {name: [c for c in found[name] if c not in wanted[name].columns] for name in set(wanted) - fresh}
     keys = {(key.table.qualified, key.name): key for key in _keys(source, tables)}
     had = {(table, name): kind for table, name, kind in _constraints(con) if table in known}
     # a short lock on few tables; without any change of structure none at all
     obsolete = known - set(wanted)
-    is_altered = bool(fresh or obsolete or any(added.values()) or set(keys) != set(had))
+    is_altered = bool(fresh or obsolete or any(added.values()) or any(removed.values()) or set(keys) != set(had))
     if is_altered:
         drops = [key for key, kind in had.items() if kind == "f"] + [key for key, kind in had.items() if kind != "f" and key not in keys]
         for table, name in drops:
             con.execute(SQL("alter table {} drop constraint {}").format(Identifier(*table.split(".")), Identifier(name)))
+        keyless = {table for table, name in drops if had[table, name] == "p"}
+        for table, column in _required(con):
+            if table in keyless:  # a primary key leaves that behind
+                con.execute(SQL("alter table {} alter column {} drop not null").format(Identifier(*table.split(".")), Identifier(column)))
         for name in sorted((obsolete | fresh) & set(found)):
             con.execute(SQL("drop table {}").format(Identifier(*name.split("."))))
         for name in sorted(fresh):
             columns = (SQL("{} {}").format(Identifier(c), SQL(kind)) for c, kind in wanted[name].columns.items())
             con.execute(SQL("create table {} ({})").format(wanted[name].identifier, SQL(", ").join(columns)))
+        for name, gone in removed.items():
+            for column in gone:
+                con.execute(SQL("alter table {} drop column {}").format(wanted[name].identifier, Identifier(column)))
         for name, new in added.items():
             for column in new:
                 kind = SQL(wanted[name].columns[column])
                 con.execute(SQL("alter table {} add column {} {}").format(wanted[name].identifier, Identifier(column), kind))
+    keyed = {table for (table, _), key in keys.items() if key.target is None}
     rows, deleted, inserted = {}, 0, 0
     with tempfile.TemporaryDirectory(prefix="rollin-feed-") as folder:
         for name, table in wanted.items():
             rows[name] = _load(con, source, table, Path(folder) / "rows.csv")
     for name, table in wanted.items():
-        gone, came = _exchange(con, table, rows[name], has_key=any(of == name for of, _ in keys))
+        gone, came = _exchange(con, table, rows[name], has_key=name in keyed)
         deleted, inserted = deleted + gone, inserted + came
     if is_altered:
         for of_table, key in keys.items():
@@ -344,7 +354,7 @@ def _kept(con: _Connection, tier: str) -> set[str]:
     """The tables that earlier feeds made. Raises UsageError where the database holds another tier: who may read one may not read the other."""
     [(exists,)] = con.execute("select to_regclass('meta.feed') is not null").fetchall()
     if not exists:
-        con.execute("create schema if not exists meta")
+        _create_schema(con, "meta")
         con.execute(
             SQL(
                 "create table {} (schema_name text, table_name text, tier text not null, release_id text not null, row_count bigint not null,"
@@ -363,6 +373,25 @@ def _kept(con: _Connection, tier: str) -> set[str]:
             "necessarily read that. To change it for good, drop the schemas core, metrics and meta first."
         )
     return {f"{row[0]}.{row[1]}" for row in before}
+
+
+def _create_schema(con: _Connection, schema: str) -> None:
+    """Where there is none: ``if not exists`` would ask for the right to create one even then."""
+    if con.execute("select to_regnamespace(%s) is null", [schema]).fetchall() == [(True,)]:
+        con.execute(SQL("create schema {}").format(Identifier(schema)))
+
+
+def _required(con: _Connection) -> list[tuple[str, str]]:
+    """(table, column) of every column of our tables that may not be NULL."""
+    return [
+        (str(table), str(column))
+        for table, column in con.execute(
+            "select nspname || '.' || relname, attname from pg_attribute join pg_class on pg_class.oid = attrelid"
+            " join pg_namespace on pg_namespace.oid = relnamespace where nspname = any(%s) and relkind = 'r' and attnum > 0"
+            " and attnotnull and not attisdropped and (nspname, relname) <> ('meta', 'feed')",
+            [list(publication.SCHEMAS)],
+        ).fetchall()
+    ]
 
 
 def _columns(con: _Connection) -> dict[str, dict[str, str]]:
