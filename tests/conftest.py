@@ -14,8 +14,9 @@ from filelock import FileLock
 from hypothesis import settings
 
 from tests.house import environment, house, published, world
+from tests.postgres import postgres
 
-__all__ = ["environment", "house", "published", "world"]  # fixtures of whole nights
+__all__ = ["environment", "house", "postgres", "published", "world"]  # fixtures of whole nights, and a server
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -13,10 +13,8 @@ import pytest
 
 from orchestration.postgres import feed
 from tests.conftest import ROOT
-from tests.postgres import Postgres, postgres
+from tests.postgres import Postgres
 from tests.press import Press
-
-__all__ = ["postgres"]
 
 PUBLICATIONS = 20
 
