@@ -460,8 +460,8 @@ def feed() -> None:
 def postgres(tier: str, home: Path | None) -> None:
     """Replace Rollin's tables in a PostgreSQL database by those of the current release, in one transaction.
 
-    The address stands in ROLLIN_POSTGRES_URL (postgresql://USER@HOST:5432/DATABASE), or in libpq's own variables (PGHOST, PGSERVICE,
-    PGPASSFILE, ...). Exit codes: 0 fed, 1 the database does not take it, 2 usage or configuration.
+    The address stands in ROLLIN_POSTGRES_URL (postgresql://USER@HOST:5432/DATABASE), or in libpq's own variables (PGHOST,
+    PGSERVICE, PGPASSFILE, ...). Exit codes: 0 fed, 1 the database does not take it, 2 usage or configuration.
     """
     from orchestration.postgres import FeedFailed
     from orchestration.postgres import feed as run

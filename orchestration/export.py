@@ -17,7 +17,7 @@ WORKBOOK = "rollin.xlsx"
 
 
 def export(settings: Settings, target: Path, form: str, tier: str = "public") -> tuple[str, int]:
-    """Copy the tables of the current release's tier to ``target``, which must be new or empty; returns the release's id and the files.
+    """Copy the tables of a tier of the current release to ``target``, new or empty; returns the release's id and how many files.
 
     CSV and Parquet: ``<schema>/<table>.<form>``; XLSX: one workbook. ``target`` appears whole or not at all. Raises UsageError.
     """

@@ -4,9 +4,9 @@ Belongs here: which types, keys and comments the tables get there, and how a new
 release holds (``publication``), what the key of a table is (``expectations.release``).
 
 Everything happens in one transaction, and rows are replaced in tables that stay: only what differs is deleted and inserted. So a
-reader never waits, never sees half a release, and a transaction that reads ``repeatable read`` keeps its release to its end. (Tables that
-are exchanged for new ones, by renaming or by views, would look empty to such a transaction.) Only where the structure of a table
-changed is it altered or made anew, with a short lock.
+reader never waits, never sees half a release, and a transaction that reads ``repeatable read`` keeps its release to its end. (Tables
+that are exchanged for new ones, by renaming or by views, would look empty to such a transaction.) Only where the structure of a
+table changed is it altered or made anew, and locked until the end of the feed.
 """
 
 from __future__ import annotations
@@ -148,16 +148,12 @@ def feed(settings: Settings, tier: str = "public", address: str | None = None) -
     folder, release_id = tier_folder(settings, tier)
     address = settings.environ.get(ADDRESS, "") if address is None else address
     with _source(folder) as source, _connected(address) as con:
-        tables = _tables(source)
-        fed = _replace(con, source, tables, tier, release_id)
+        fed = _replace(con, source, _tables(source), tier, release_id)
         con.commit()
-        con.autocommit = True
-        for table in tables:
-            con.execute(SQL("analyze {}").format(table.identifier))
     return fed
 
 
-# --------------------------------------------------------------------------------------------------------------------- the release
+# -------------------------------------------------------------------------------------------------------------------- the release
 
 
 @contextmanager
@@ -190,15 +186,17 @@ def _type(kind: str, column: str) -> str:
     if decimal:
         return f"numeric({decimal[1]},{decimal[2]})"
     if kind not in _TYPES:
-        raise UsageError(f"{column} is of type {kind}, for which no type of PostgreSQL is chosen: add it to {Path(__file__).name}.")
+        raise UsageError(
+            f"{column} is of type {kind}, for which no type of PostgreSQL is chosen: add it to {Path(__file__).name}."
+        )
     return _TYPES[kind]
 
 
 def _keys(source: duckdb.DuckDBPyConnection, tables: Iterable[_Table]) -> list[_Key]:
     """The keys of all tables, then the references between them.
 
-    The key is the grain, without columns that the tier leaves out; NULL in it makes it a unique constraint. A reference is declared
-    where each of its values is known: deliveries of the federation are of no Land.
+    The key is the grain, without columns that the tier leaves out; NULL in it makes it a unique constraint. A reference is
+    declared where each of its values is known: deliveries of the federation are of no Land.
     """
     keys: dict[str, _Key] = {}
     for table in tables:
@@ -231,7 +229,7 @@ def _one(source: duckdb.DuckDBPyConnection, query: str) -> bool:
     return bool(answer)
 
 
-# -------------------------------------------------------------------------------------------------------------------- the database
+# ------------------------------------------------------------------------------------------------------------------- the database
 
 
 @contextmanager
@@ -241,16 +239,16 @@ def _connected(address: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]
         given = conninfo.conninfo_to_dict(address)
     except psycopg.ProgrammingError:  # its words would repeat what could be a password
         raise UsageError(
-            f"{ADDRESS} is no address of a PostgreSQL database: write it as postgresql://USER@HOST:5432/DATABASE, with special characters "
-            "of the password percent-encoded."
+            f"{ADDRESS} is no address of a PostgreSQL database: write it as postgresql://USER@HOST:5432/DATABASE, with special "
+            "characters of the password percent-encoded."
         ) from None
     settings = {"connect_timeout": "10", "application_name": "rollin"} | given | {"client_encoding": "UTF8"}
     try:
         con = psycopg.connect(conninfo.make_conninfo("", **settings))
     except psycopg.Error:
         raise FeedFailed(
-            "The PostgreSQL database does not answer or refuses the login; its words are not repeated, they may hold the address. "
-            f"Try it: psql \"${ADDRESS}\" -c 'select 1'."
+            "The PostgreSQL database does not answer or refuses the login; its words are not repeated, they may hold the address."
+            f" Try it: psql \"${ADDRESS}\" -c 'select 1'."
         ) from None
     try:
         if con.info.server_version < _OLDEST:
@@ -258,17 +256,18 @@ def _connected(address: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]
         yield con
     except psycopg.errors.LockNotAvailable:
         raise FeedFailed(
-            f"Another session held a table for longer than {_LOCK_TIMEOUT}; nothing changed. Run the feed again, or end transactions that are "
-            "idle (pg_stat_activity says which)."
+            f"Another session held a table for longer than {_LOCK_TIMEOUT}; nothing changed. Run the feed again, or end transactions "
+            "that are idle (pg_stat_activity says which)."
         ) from None
     except psycopg.errors.DependentObjectsStillExist as error:
         raise FeedFailed(
-            f"Views of yours hang on a table whose structure changes with this release ({error.diag.message_primary}): drop them, run the "
-            "feed, create them again."
+            f"Views of yours hang on a table whose structure changes with this release ({error.diag.message_primary}): drop them, run "
+            "the feed, create them again."
         ) from None
     except psycopg.errors.InsufficientPrivilege as error:
         raise FeedFailed(
-            f"The role may not do what the feed needs ({error.diag.message_primary}): let it own the database, or grant it CREATE there."
+            f"The role may not do what the feed needs ({error.diag.message_primary}): let it own the database, or grant it CREATE "
+            "there."
         ) from None
     except psycopg.Error as error:  # the message may quote rows
         where = ".".join(part for part in (error.diag.schema_name, error.diag.table_name, error.diag.constraint_name) if part)
@@ -309,13 +308,15 @@ def _replace(con: _Connection, source: duckdb.DuckDBPyConnection, tables: list[_
     obsolete = known - set(wanted)
     is_altered = bool(fresh or obsolete or any(added.values()) or any(removed.values()) or set(keys) != set(had))
     if is_altered:
-        drops = [key for key, kind in had.items() if kind == "f"] + [key for key, kind in had.items() if kind != "f" and key not in keys]
+        drops = [key for key, kind in had.items() if kind == "f"]
+        drops += [key for key, kind in had.items() if kind != "f" and key not in keys]
         for table, name in drops:
             con.execute(SQL("alter table {} drop constraint {}").format(Identifier(*table.split(".")), Identifier(name)))
         keyless = {table for table, name in drops if had[table, name] == "p"}
         for table, column in _required(con):
             if table in keyless:  # a primary key leaves that behind
-                con.execute(SQL("alter table {} alter column {} drop not null").format(Identifier(*table.split(".")), Identifier(column)))
+                of_column = Identifier(*table.split(".")), Identifier(column)
+                con.execute(SQL("alter table {} alter column {} drop not null").format(*of_column))
         for name in sorted((obsolete | fresh) & set(found)):
             con.execute(SQL("drop table {}").format(Identifier(*name.split("."))))
         for name in sorted(fresh):
@@ -335,6 +336,8 @@ def _replace(con: _Connection, source: duckdb.DuckDBPyConnection, tables: list[_
             rows[name] = _load(con, source, table, Path(folder) / "rows.csv")
     for name, table in wanted.items():
         gone, came = _exchange(con, table, rows[name], has_key=name in keyed)
+        if gone or came:
+            con.execute(SQL("analyze {}").format(table.identifier))  # as the planner will meet it
         deleted, inserted = deleted + gone, inserted + came
     if is_altered:
         for of_table, key in keys.items():
@@ -351,14 +354,17 @@ def _replace(con: _Connection, source: duckdb.DuckDBPyConnection, tables: list[_
 
 
 def _kept(con: _Connection, tier: str) -> set[str]:
-    """The tables that earlier feeds made. Raises UsageError where the database holds another tier: who may read one may not read the other."""
+    """The tables that earlier feeds made.
+
+    Raises UsageError where the database holds another tier: who may read one may not read the other.
+    """
     [(exists,)] = con.execute("select to_regclass('meta.feed') is not null").fetchall()
     if not exists:
         _create_schema(con, "meta")
         con.execute(
             SQL(
-                "create table {} (schema_name text, table_name text, tier text not null, release_id text not null, row_count bigint not null,"
-                " fed_at timestamptz not null, primary key (schema_name, table_name))"
+                "create table {} (schema_name text, table_name text, tier text not null, release_id text not null,"
+                " row_count bigint not null, fed_at timestamptz not null, primary key (schema_name, table_name))"
             ).format(_FEED)
         )
         return set()
@@ -369,8 +375,8 @@ def _kept(con: _Connection, tier: str) -> set[str]:
     other = {str(row[2]) for row in before} - {tier}
     if other:
         raise UsageError(
-            f"This database holds the {other.pop()} tier: feed the {tier} one into another database, whoever may read here may not "
-            "necessarily read that. To change it for good, drop the schemas core, metrics and meta first."
+            f"This database holds the {other.pop()} tier: feed the {tier} one into another database, whoever may read here may not"
+            " necessarily read that. To change it for good, drop the schemas core, metrics and meta first."
         )
     return {f"{row[0]}.{row[1]}" for row in before}
 
@@ -428,14 +434,17 @@ def _load(con: _Connection, source: duckdb.DuckDBPyConnection, table: _Table, pa
     con.execute(SQL("create temp table {} (like {}) on commit drop").format(incoming, table.identifier))
     names = ", ".join(f'"{column}"' for column in table.columns)
     # every value is quoted, so that only NULL is empty, and no text is taken for an end mark
-    [(written,)] = source.execute(f"copy (select {names} from {_quoted(table)}) to '{path}' (format csv, header false, force_quote *)").fetchall()
+    rows = f"select {names} from {_quoted(table)}"
+    [(written,)] = source.execute(f"copy ({rows}) to '{path}' (format csv, header false, force_quote *)").fetchall()
     columns = SQL(", ").join(map(Identifier, table.columns))
     with con.cursor() as cursor:
         with path.open("rb") as file, cursor.copy(SQL("copy {} ({}) from stdin (format csv)").format(incoming, columns)) as copy:
             while block := file.read(1 << 20):
                 copy.write(block)
         if cursor.rowcount != written:
-            raise FeedFailed(f"{table.qualified} arrived with {cursor.rowcount} of {written} rows; nothing changed. Run the feed again.")
+            raise FeedFailed(
+                f"{table.qualified} arrived with {cursor.rowcount} of {written} rows; nothing changed. Run the feed again."
+            )
     con.execute(SQL("analyze {}").format(incoming))
     return int(written)
 
@@ -452,7 +461,9 @@ def _exchange(con: _Connection, table: _Table, rows: int, *, has_key: bool) -> t
         came = con.execute(SQL("insert into {t} select * from {i}").format(**names)).rowcount
     [(present,)] = con.execute(SQL("select count(*) from {t}").format(**names)).fetchall()
     if present != rows:
-        raise FeedFailed(f"{table.qualified} would have {present} instead of {rows} rows; nothing changed. Tell who maintains Rollin.")
+        raise FeedFailed(
+            f"{table.qualified} would have {present} instead of {rows} rows; nothing changed. Tell who maintains Rollin."
+        )
     return gone, came
 
 
@@ -460,8 +471,10 @@ def _comment(con: _Connection, tables: list[_Table], tier: str) -> None:
     """Comments of schemas, tables and columns, where they differ."""
     present: dict[tuple[str, str, str | None], str] = {}
     for schema, name, column, text in con.execute(
-        "select nspname, relname, attname, description from pg_description join pg_class on pg_class.oid = objoid and classoid = 'pg_class'::regclass"
-        " join pg_namespace on pg_namespace.oid = relnamespace left join pg_attribute on attrelid = objoid and attnum = objsubid and objsubid > 0"
+        "select nspname, relname, attname, description from pg_description"
+        " join pg_class on pg_class.oid = objoid and classoid = 'pg_class'::regclass"
+        " join pg_namespace on pg_namespace.oid = relnamespace"
+        " left join pg_attribute on attrelid = objoid and attnum = objsubid and objsubid > 0"
         " where nspname = any(%s)",
         [list(publication.SCHEMAS)],
     ).fetchall():
@@ -476,4 +489,5 @@ def _comment(con: _Connection, tables: list[_Table], tier: str) -> None:
             what = what or SQL("column {}").format(Identifier(table.schema, table.name, str(column)))
             con.execute(SQL("comment on {} is {}").format(what, Literal(text)))
     for schema in sorted({table.schema for table in tables}):
-        con.execute(SQL("comment on schema {} is {}").format(Identifier(schema), Literal(f"Rollin, {tier} tier; meta.release says which release.")))
+        text = f"Rollin, {tier} tier; meta.release says which release."
+        con.execute(SQL("comment on schema {} is {}").format(Identifier(schema), Literal(text)))

@@ -1,4 +1,7 @@
-"""The tiers of a release, for whatever hands one on. Belongs here: finding a tier's folder. Does not: what is in it (``publication``)."""
+"""The tiers of a release, for whatever hands one on.
+
+Belongs here: finding the folder of a tier. Does not: what is in it (``publication``).
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,8 @@ TIERS = ("public", "exact")
 def tier_folder(settings: Settings, tier: str) -> tuple[Path, str]:
     """The folder of a tier of the current release, its files verified, and the release's id.
 
-    The path names the release, not ``current``: who begins to read a release ends with the same. Raises UsageError where there is none
-    or it is damaged.
+    The path names the release, not ``current``: who begins to read a release ends with the same. Raises UsageError where there is
+    none or it is damaged.
     """
     if tier not in TIERS:
         raise UsageError(f"There is no tier '{tier}': choose {' or '.join(TIERS)}.")

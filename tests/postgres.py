@@ -68,11 +68,13 @@ def running() -> Iterator[Postgres]:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        options = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": "", "fsync": "off", "max_connections": 120}
+        options = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": "", "fsync": "off"}
+        options |= {"max_connections": 120}
         control = [commands / "pg_ctl", "-D", data, "-w", "-t", "60"]
         settings = " ".join(f"-c {name}='{value}'" for name, value in options.items())
         # its output goes to a file: it would hold an inherited pipe open for as long as it runs
-        subprocess.run([*control, "-l", folder / "log", "-o", settings, "start"], user=user, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        start = [*control, "-l", folder / "log", "-o", settings, "start"]
+        subprocess.run(start, user=user, cwd=folder, check=True, stdout=subprocess.DEVNULL)
         try:
             yield Postgres(port)
         finally:

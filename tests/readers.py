@@ -1,8 +1,8 @@
 """Fifty who read while releases are published: one process of theirs, with some readers each in a thread of its own.
 
-``python -m tests.readers duckdb|postgres WHERE THREADS STOP`` reads until the file STOP exists and prints JSON: what each reader saw.
-Every release of the test carries its number in the run's id and in three tables of different size: a reading is whole where all are
-equal.
+``python -m tests.readers duckdb|postgres WHERE THREADS STOP`` reads until the file STOP exists and prints JSON: what each reader
+saw. Every release of the test carries its number in the run's id and in three tables of different size (``press``): a reading is
+whole where all are equal.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ def test_fifty_readers_through_twenty_publications(
             feed(press.settings, "public", address)
     finally:
         stop.touch()
-        told = [[reader.communicate(timeout=60)[0] for reader in kind] for kind in (through_files, through_postgres)]
+        told = [[reader.communicate(timeout=120)[0] for reader in kind] for kind in (through_files, through_postgres)]
     for name, outputs in zip(("DuckDB", "PostgreSQL"), told, strict=True):
         seen: list[dict[str, Any]] = [one for output in outputs for one in json.loads(output)]
         assert [one["error"] for one in seen if one["error"]] == []
