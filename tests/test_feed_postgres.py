@@ -139,7 +139,9 @@ def test_what_hangs_on_the_tables_outlives_a_release(postgres: Postgres, press: 
         assert ask("select distinct new_name, name from core.dim_land") == [("\\N", "a\"b,\\.\n'ü")]
         assert ask("select count(*) from public.lands where land_code is null and population = 2") == [(1,)]
         assert ask(key) == [("u",)] and ask("select 'core.dim_land'::regclass::oid") == before
-        columns = "select column_name::text from information_schema.columns where table_schema = 'core' and table_name = 'dim_land'"
+        columns = (
+            "select column_name::text from information_schema.columns where table_schema = 'core' and table_name = 'dim_land'"
+        )
         assert {"new_name"} == {c for (c,) in ask(columns)} & {"new_name", "old_name"}
         with asking(postgres.address("changing", "reader", "r")) as read:
             assert read("select max(population) from core.dim_land") == [(2,)]
