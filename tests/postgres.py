@@ -58,8 +58,10 @@ def running() -> Iterator[Postgres]:
                 shutil.chown(path, user)
         data = folder / "data"
         subprocess.run(
-            [commands / "initdb", "-D", data, "-U", "rollin", "-A", "scram-sha-256", "--pwfile", folder / "password"]
-            + ["--no-sync", "--encoding=UTF8", "--locale=C"],
+            [
+                *(commands / "initdb", "-D", data, "-U", "rollin", "-A", "scram-sha-256", "--pwfile", folder / "password"),
+                *("--no-sync", "--encoding=UTF8", "--locale=C"),
+            ],
             user=user,
             cwd=folder,
             check=True,
