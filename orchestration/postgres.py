@@ -310,20 +310,20 @@ def _replace(con: _Connection, source: duckdb.DuckDBPyConnection, tables: list[_
     if is_altered:
         drops = [key for key, kind in had.items() if kind == "f"]
         drops += [key for key, kind in had.items() if kind != "f" and key not in keys]
-        for table, name in drops:
-            con.execute(SQL("alter table {} drop constraint {}").format(Identifier(*table.split(".")), Identifier(name)))
-        keyless = {table for table, name in drops if had[table, name] == "p"}
-        for table, column in _required(con):
-            if table in keyless:  # a primary key leaves that behind
-                of_column = Identifier(*table.split(".")), Identifier(column)
+        for of, constraint in drops:
+            con.execute(SQL("alter table {} drop constraint {}").format(Identifier(*of.split(".")), Identifier(constraint)))
+        keyless = {of for of, constraint in drops if had[of, constraint] == "p"}
+        for of, column in _required(con):
+            if of in keyless:  # a primary key leaves that behind
+                of_column = Identifier(*of.split(".")), Identifier(column)
                 con.execute(SQL("alter table {} alter column {} drop not null").format(*of_column))
         for name in sorted((obsolete | fresh) & set(found)):
             con.execute(SQL("drop table {}").format(Identifier(*name.split("."))))
         for name in sorted(fresh):
             columns = (SQL("{} {}").format(Identifier(c), SQL(kind)) for c, kind in wanted[name].columns.items())
             con.execute(SQL("create table {} ({})").format(wanted[name].identifier, SQL(", ").join(columns)))
-        for name, gone in removed.items():
-            for column in gone:
+        for name, old in removed.items():
+            for column in old:
                 con.execute(SQL("alter table {} drop column {}").format(wanted[name].identifier, Identifier(column)))
         for name, new in added.items():
             for column in new:
