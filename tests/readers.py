@@ -29,7 +29,7 @@ PARTS = (
 WHOLE = " union all ".join(PARTS)
 
 #: Between two readings of one reader: fifty shall load a small machine, not stop it. Opening a file takes 20 ms of a core.
-PAUSE_SECONDS = {"duckdb": 2.5, "postgres": 0.7}
+PAUSE_SECONDS = {"duckdb": 3.0, "postgres": 0.7}
 
 
 def number(rows: Iterable[tuple[Any, ...]]) -> int:
