@@ -10,13 +10,14 @@ A published table has a suite or is refused: :data:`GRAIN` names every table. Ru
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import duckdb
 
+from expectations import agreement
 from expectations import thresholds as limits
 from expectations.results import CheckResult
 from expectations.runner import Check, Suite, identifier, literal, reading, run
@@ -167,12 +168,13 @@ def audit(
     *,
     as_of: date | None = None,
     programme: Mapping[str, Iterable[str]] | None = None,
+    rebuilt: Collection[str] | None = None,
     thresholds: Thresholds | None = None,
 ) -> list[CheckResult]:
     """Check the closed ``build`` (a DuckDB file), also against ``previous``, the warehouse of the current release.
 
     ``as_of``: the day this build is for; where None, the last day of ``coverage_daily``. ``programme``: the services of each Land
-    that must be covered, by land_code; where None, that is not checked. Files are opened read-only and closed again. A file that
+    that must be covered, by land_code; ``rebuilt``: names of the models that this run built; where None, that is not checked. Files are opened read-only and closed again. A file that
     cannot be opened is a broken, failed result; nothing is raised for what a build holds.
     """
     limit = limits.load() if thresholds is None else thresholds
@@ -182,19 +184,36 @@ def audit(
         if problem is not None:
             return [_cannot_open(name, problem, run_id)]
     with reading(databases) as connection:
-        now = _catalog(connection, "build")
-        suites = [
-            *(_table(table, now, limit) for table in sorted({*GRAIN, *now.tables})),
-            *_quotients(),
-            *_completeness(as_of or now.last_day, programme),
-            *_agreement(),
-            *_costs(limit),
-            _verdicts(),
-            *_origin(),
-        ]
-        if previous is not None:
-            suites += _changes(now, _catalog(connection, "previous"), limit)
-        return run(connection, _one_batch_per_table(suites))
+        return run(connection, declared(connection, previous is not None, as_of, programme, rebuilt, limit))
+
+
+def declared(
+    connection: duckdb.DuckDBPyConnection,
+    has_previous: bool,
+    as_of: date | None = None,
+    programme: Mapping[str, Iterable[str]] | None = None,
+    rebuilt: Collection[str] | None = None,
+    limit: Thresholds | None = None,
+) -> list[Suite]:
+    """Every rule on the database ``build`` that is attached to a connection, and against ``previous`` where that is; see :func:`audit`."""
+    limit = limits.load() if limit is None else limit
+    now = _catalog(connection, "build")
+    suites = [
+        *(_table(table, now, limit) for table in sorted({*GRAIN, *now.tables})),
+        *_quotients(),
+        *_completeness(as_of or now.last_day, programme),
+        *_agreement(),
+        *agreement.suites(now.tables, GRAIN, as_of or now.last_day, SUITE),
+        *_costs(limit),
+        *_usage(now, limit),
+        _verdicts(),
+        *_origin(),
+    ]
+    if rebuilt is not None:
+        suites.append(_rebuilt(rebuilt))
+    if has_previous:
+        suites += _changes(now, _catalog(connection, "previous"), limit)
+    return _one_batch_per_table(suites)
 
 
 def _unreadable(path: Path) -> str | None:
@@ -960,6 +979,55 @@ def _costs(limit: Thresholds) -> list[Suite]:
     return [_suite(_COST, *totals, *quotients, magnitude), _suite(_BRIDGE, bridge)]
 
 
+def _usage(now: _Catalog, limit: Thresholds) -> list[Suite]:
+    """What is published of usage by month comes from the monthly facts; that authorities without a competence are left out may lose a little."""
+    lost = limit["release_usage_outside_share_max"]
+    if not (now.has("core.fct_usage_monthly", "channel") and now.has(_ADOPTION, "submitted_online_count")):
+        return []
+    check = Check(
+        name="submitted_as_in_facts",
+        column="submitted_online_count",
+        severity=lost.severity,
+        expected=f"submitted online in fct_usage_monthly, at most {lost.value:.0%} less",
+        description_de="Die gestellten Anträge eines Monats sind die der Behörden.",
+        description_en="The submissions of a month are those of the authorities.",
+        rows=f"""
+            select
+                land_code,
+                service_id,
+                month,
+                concat_ws('/', land_code, service_id, month) || ': ' || coalesce(cast(t.submitted_online_count as varchar), 'nothing')
+                || ' of ' || coalesce(cast(facts.submitted as varchar), 'nothing') as observed
+            from t
+            full outer join (
+                select land_code, service_id, month, sum(submitted) as submitted
+                from build.core.fct_usage_monthly
+                where channel = 'online'
+                group by land_code, service_id, month
+            ) as facts using (land_code, service_id, month)
+            where
+                (facts.submitted > 0 and t.submitted_online_count is null)
+                or t.submitted_online_count > coalesce(facts.submitted, 0)
+                or t.submitted_online_count < (1 - {lost.value}) * facts.submitted
+        """,
+        keys=GRAIN[_ADOPTION],
+    )
+    return [_suite(_ADOPTION, check)]
+
+
+def _rebuilt(names: Collection[str]) -> Suite:
+    left = sorted(table for table in GRAIN if table.partition(".")[2] not in names)
+    check = Check(
+        name="rebuilt_in_this_run",
+        severity="error",
+        expected="every published table",
+        description_de="Jede Tabelle ist in diesem Lauf gebaut worden.",
+        description_en="Every table was built in this run.",
+        rows=f"select unnest(cast([{', '.join(literal(table) for table in left)}] as varchar[])) as observed",
+    )
+    return Suite(SUITE, "release", "select 1 as one", [check])
+
+
 # -- origin ----------------------------------------------------------------------------------------
 
 
@@ -1047,6 +1115,8 @@ def _changes(now: _Catalog, before: _Catalog, limit: Thresholds) -> list[Suite]:
         suites.append(_adoption_changes(limit))
     if before.has("core.fct_cost", "source", "entry_id") and not goes_back:
         suites.append(_ledger_changes(limit, with_amounts=before.has("core.fct_cost", "category", "amount_eur")))
+    if not goes_back:
+        suites += _unexplained(now, before, limit)
     if before.has(_COST, "wave", "payer", "cost_per_connection_eur"):
         suites.append(_cost_changes(limit))
     if before.has("meta.metric", *_DEFINITION) and now.has("meta.metric", *_DEFINITION):
@@ -1120,7 +1190,15 @@ def _volume(now: _Catalog, before: _Catalog, limit: Thresholds, *, compare_rows:
             description_de="Keine veröffentlichte Tabelle fehlt.",
             description_en="No published table is missing.",
             rows=f"select unnest(cast([{', '.join(literal(table) for table in lost)}] as varchar[])) as observed",
-        )
+        ),
+        Check(
+            name="columns_kept",
+            severity="error",
+            expected="every column of the current release, with its type",
+            description_de="Keine veröffentlichte Spalte fehlt, und keine hat einen anderen Typ.",
+            description_en="No published column is missing, and none has another type.",
+            rows=f"select unnest(cast([{', '.join(literal(fault) for fault in _columns_lost(now, before))}] as varchar[])) as observed",
+        ),
     ]
     if not compare_rows or not common:
         return Suite(SUITE, "release", "select 1 as one", checks)
@@ -1147,6 +1225,64 @@ def _volume(now: _Catalog, before: _Catalog, limit: Thresholds, *, compare_rows:
         for table in common
     )
     return Suite(SUITE, "release", counts, checks)
+
+
+def _columns_lost(now: _Catalog, before: _Catalog) -> list[str]:
+    return [
+        f"{table}.{column} {kind}"
+        for table in sorted(now.tables.keys() & before.tables.keys())
+        for column, kind in before.tables[table].items()
+        if now.tables[table].get(column) != kind
+    ]
+
+
+#: Of the facts that name their delivery: what identifies a row, and what the delivery said.
+_DELIVERED = {
+    "core.fct_cost": (
+        ("land_code", "source", "entry_id"),
+        ("booked_on", "authority_id", "service_id", "wave", "category", "behaviour", "payer", "recurring", "entry_status")
+        + ("amount_eur", "vat_nonrecoverable_eur", "contractor", "call_off", "period_start", "period_end"),
+    ),
+    "core.fct_connection_phase": (
+        ("land_code", "authority_id", "service_id", "valid_from"),
+        ("phase", "wave", "team", "contractor", "call_off", "is_pilot", "difficulty", "person_days", "person_days_municipal"),
+    ),
+}
+
+
+def _unexplained(now: _Catalog, before: _Catalog, limit: Thresholds) -> list[Suite]:
+    """A row from the same delivery says the same as before; only changed rules of cleaning may change that."""
+    severity = limit["release_unexplained_rows_max"]
+    suites = []
+    for table, (keys, said) in _DELIVERED.items():
+        if not (now.has(table, "delivery_id", *keys, *said) and before.has(table, "delivery_id", *keys, *said)):
+            continue
+        same = " and ".join(f"n.{key} = o.{key}" for key in (*keys, "delivery_id"))
+        told = ", ".join(f"case when n.{c} is distinct from o.{c} then {literal(c)} end" for c in said)
+        suites.append(
+            _suite(
+                table,
+                Check(
+                    name="change_is_explained",
+                    severity=severity.severity,
+                    expected=f"<= {severity.value} row(s) of an old delivery that say something else",
+                    description_de="Was sich ändert, hat eine neue Lieferung zum Grund.",
+                    description_en="What changes has a new delivery as its reason.",
+                    rows=f"""
+                        select *, count(*) over () as changes
+                        from (
+                            select {", ".join(f"n.{key}" for key in keys)}, concat_ws(', ', {told}) as observed
+                            from t as n
+                            inner join previous.{table} as o on {same}
+                        )
+                        where observed <> ''
+                        qualify changes > {severity.value}
+                    """,
+                    keys=keys,
+                ),
+            )
+        )
+    return suites
 
 
 def _coverage_changes(limit: Thresholds) -> Suite:

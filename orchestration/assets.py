@@ -26,8 +26,8 @@ from expectations import results as verdicts
 from ingest import clock
 from ingest.landfile import QUESTION_FORMATS, LandFile, Source
 from ingest.tables import FEDERAL, SERVICES, TABLES
-from orchestration import publication, warehouse
-from orchestration.night import REFERENCE_TABLES, Night, Refused, SourceState, write_atomically
+from orchestration import gate_report, publication, warehouse
+from orchestration.night import REFERENCE_TABLES, Night, NoData, Refused, SourceState, write_atomically
 from orchestration.settings import Settings, code_version
 
 log = logging.getLogger("rollin.night")
@@ -248,7 +248,11 @@ def inputs_asset(settings: Settings, laender: Mapping[str, LandFile]) -> dg.Asse
     def inputs(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
         night: Night = context.resources.night
         with night.step("inputs"):
-            digest = night.assemble()
+            try:
+                digest = night.assemble()
+            except NoData as error:
+                gate_report.write(night, [], outcome="no_data", message=str(error))
+                raise
             write_atomically(night.folder / "inputs.sha256", digest)
             unchanged = not settings.full and settings.as_of is None and _is_published(settings, digest)
         if unchanged:
@@ -308,7 +312,9 @@ def dbt_models(manifest_path: Path) -> dg.AssetsDefinition:
             if not outcome.success:
                 more = f" (and {len(outcome.failures) - 1} more)" if len(outcome.failures) > 1 else ""
                 what = outcome.failures[0] if outcome.failures else "dbt build failed without naming a node"
-                raise Refused(f"dbt refuses tonight's build: {what}{more}. See {night.folder}/warehouse.duckdb.")
+                sentence = f"dbt refuses tonight's build: {what}{more}."
+                page = gate_report.write(night, outcome.tests, outcome="refused", message=sentence)
+                raise Refused(f"{sentence} See {page} and {night.folder}/warehouse.duckdb.")
 
     return models
 
@@ -335,6 +341,10 @@ def audit_asset(settings: Settings, manifest_path: Path) -> dg.AssetsDefinition:
         with night.step("gate"):
             log.info("checking the build at the gate")
             record = make_audit(settings, night)
+            refusal = verdicts.refusal(verdicts.CheckResult.from_dict(result) for result in record.results)
+            sentences = "" if refusal is None else refusal[0]
+            outcome = "passed" if record.passed else "refused"
+            page = gate_report.write(night, record.results, outcome=outcome, message=sentences)
         failed = [result for result in record.results if not result["passed"]]
         yield dg.MaterializeResult(
             metadata={
@@ -342,13 +352,19 @@ def audit_asset(settings: Settings, manifest_path: Path) -> dg.AssetsDefinition:
                 "failed": len(failed),
                 "build_sha256": record.build_sha256,
                 "failures": failed,
+                "gate_report": dg.MetadataValue.path(os.fspath(page)),
             },
-            check_results=[dg.AssetCheckResult(check_name="gate", passed=record.passed, metadata={"failures": failed})],
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name="gate",
+                    passed=record.passed,
+                    metadata={"failures": failed, "gate_report": dg.MetadataValue.path(os.fspath(page))},
+                )
+            ],
         )
         with night.step("gate"):
-            refusal = verdicts.refusal(verdicts.CheckResult.from_dict(result) for result in record.results)
             if refusal is not None:
-                raise Refused(f"The gate refuses tonight's build: {refusal[1]}")
+                raise Refused(f"The gate refuses tonight's build: {refusal[1]} See {page}.")
 
     return audit
 
@@ -362,7 +378,9 @@ def make_audit(settings: Settings, night: Night) -> publication.Audit:
         code: list(land.programme.services) for code in night.measured() if (land := night.laender[code]).programme is not None
     }
     compare = previous if previous.is_file() and settings.as_of is None else None
-    results = release_suite.audit(build, compare, night.run_id, as_of=night.as_of, programme=programme)
+    results = release_suite.audit(
+        build, compare, night.run_id, as_of=night.as_of, programme=programme, rebuilt=dbt["rebuilt"]
+    )
     measured = (FEDERAL, *night.measured())
     record = publication.Audit(
         run_id=night.run_id,
@@ -410,6 +428,9 @@ def release_asset(settings: Settings, manifest_path: Path) -> dg.AssetsDefinitio
             metadata={
                 "release_id": release_id,
                 "path": dg.MetadataValue.path(os.fspath(settings.published / "releases" / release_id)),
+                "gate_report": dg.MetadataValue.path(
+                    os.fspath(settings.published / "releases" / release_id / gate_report.FOLDER / "index.html")
+                ),
             }
         )
 

@@ -239,6 +239,8 @@ def publish(
         public.mkdir()
         _publish_public(public, build, audit, release_id, now, public_copies(marts, masked), traced, publisher)
     shutil.copyfile(build.with_name("audit.json"), aside / "audit.json")
+    if (gate := build.with_name("gate")).is_dir():  # the gate's page of this run (gate_report)
+        shutil.copytree(gate, aside / "gate")
     _seal(aside, sums)
     os.rename(aside, releases / release_id)
     sync_folder(releases)
