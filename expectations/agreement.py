@@ -9,11 +9,14 @@ A rule is asked where its table has its columns. That columns do not get lost is
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
 from expectations.runner import Check, Suite, identifier, literal
+
+_NUMBERS = ("BIGINT", "INTEGER", "DOUBLE", "DECIMAL(18,2)", "HUGEINT")
 
 Tables = Mapping[str, Mapping[str, str]]
 
@@ -144,10 +147,11 @@ SUMS = (
     ),
     Sum(
         "cells_are_ledger", _BRIDGE, _CELL,
-        {"entries": "sum(entries_count)", "net": "sum(amount_eur)", "gross": "sum(gross_eur)"},
-        f"""select {", ".join(_CELL)}, count(*) as entries, sum(amount_eur) as net, sum(gross_eur) as gross
+        {"entries": "sum(entries_count)", "net": "sum(amount_eur)", "tax": "sum(coalesce(vat_nonrecoverable_eur, 0))", "gross": "sum(gross_eur)"},
+        f"""select {", ".join(_CELL)}, count(*) as entries, sum(amount_eur) as net,
+            sum(coalesce(vat_nonrecoverable_eur, 0)) as tax, sum(gross_eur) as gross
             from build.{_LEDGER} group by all""",
-        {_LEDGER: (*_CELL, "amount_eur", "gross_eur")},
+        {_LEDGER: (*_CELL, "amount_eur", "vat_nonrecoverable_eur", "gross_eur")},
         "Jede Zelle der Kostenbrücke ist die Summe ihrer Buchungen, auf den Cent.",
         "Every cell of the cost bridge is the sum of its entries, to the cent.",
     ),
@@ -208,6 +212,19 @@ SUMS = (
             group by all) as served using (authority_id) where a.is_current group by all""",
         {"core.bridge_competence": ("is_current", "is_partial"), "core.dim_region": ("is_current", "population"), "core.dim_authority": ("is_current",)},
         "Einwohner einer Behörde sind die ihrer Gemeinden.", "An authority's inhabitants are those of its municipalities.", of="is_current",
+    ),
+    Sum(
+        "population_of_its_authority", _OBSERVATION, ("authority_id",), {"people": "any_value(population)"},
+        "select authority_id, population as people from build.core.dim_authority", {"core.dim_authority": ("population",)},
+        "Einwohner einer Anbindung sind die ihrer Behörde.", "A connection's inhabitants are those of its authority.", whole=False,
+    ),
+    *(
+        Sum(
+            "every_pair", table, _PAIR, {"day": "max(as_of)"},
+            f"select land_code, service_id, max(as_of) as day from build.{_COVERAGE} group by all", {_COVERAGE: _PAIR},
+            "Jede Leistung jedes Landes ist dabei, auf dem Stichtag.", "Every service of every Land is there, on the reporting day.",
+        )
+        for table in (_STATUS, "metrics.operational_use", "metrics.time_in_phase")
     ),
     Sum(
         "quarantine_counted", "meta.quarantine_summary", ("land_code", "source"), {"quarantined": "sum(row_count)"},
@@ -451,6 +468,9 @@ SHAPES = {
     "leika_key": "[0-9]{14}",
 }
 
+#: Names of numbers that are never below zero, in every table: lengths, areas, spreads, factors, numbers of waves.
+NOT_NEGATIVE = r"(?!days_to_).*_(days|km2|years)|se|wave|planned_wave|.*_factor|power_\d+|days|phase_order|max_age_days|n|clusters|horizon_years"
+
 #: Days on which something happened, by table: none lies after the reporting day; None where all may, else SQL for those that may.
 HAPPENED: dict[tuple[str, str], str] = {
     (_PHASE, "valid_from"): "false",
@@ -480,14 +500,16 @@ def suites(tables: Tables, grains: Mapping[str, tuple[str, ...]], day: date | No
     for row in ROWS:
         if has(row.table, row.needs):
             yield of(row.table, _row(row, grains.get(row.table, ())))
-    for (table, column), words in WORDS.items():
-        if has(table, (column,)):
-            allowed = ", ".join(literal(word) for word in words.split())
-            yield of(table, _word(column, f"{column} not in ({allowed})", "one of the canonical words"))
     for table, columns in tables.items():
-        for column, shape in SHAPES.items():
-            if columns.get(column) == "VARCHAR":
-                yield of(table, _word(column, f"not regexp_full_match({column}, '{shape}')", shape))
+        broken = {c: f"not regexp_full_match({c}, '{shape}')" for c, shape in SHAPES.items() if columns.get(c) == "VARCHAR"}
+        for (other, column), words in WORDS.items():
+            if other == table and column in columns:
+                broken[column] = f"{column} not in ({', '.join(literal(word) for word in words.split())})"
+        if broken:
+            yield of(table, _known(broken))
+        negative = {c: f"{c} < 0" for c, t in columns.items() if t in _NUMBERS and re.fullmatch(NOT_NEGATIVE, c)}
+        if negative:
+            yield of(table, _not_negative(negative, grains.get(table, ())))
     for (table, column), may in HAPPENED.items():
         if day is not None and has(table, (column,)) and (may == "false" or has(table, ("entry_status",))):
             yield of(table, _past(table, column, may, day, grains.get(table, ())))
@@ -495,8 +517,6 @@ def suites(tables: Tables, grains: Mapping[str, tuple[str, ...]], day: date | No
 
 def _read(total: Sum) -> tuple[str, ...]:
     """The columns of its own table that a sum reads: the words of its expressions that are no functions."""
-    import re
-
     words = {w for e in [*total.columns.values(), total.of] for w in re.findall(r"[a-z_][a-z_0-9]*(?![a-z_0-9]*\()", re.sub(r"'[^']*'", "", e))}
     return tuple(sorted(words - {"true", "is", "not", "null", "or", "and"}))
 
@@ -513,15 +533,29 @@ def _row(row: Row, grain: tuple[str, ...]) -> Check:
     )
 
 
-def _word(column: str, broken: str, expected: str) -> Check:
+def _known(broken: Mapping[str, str]) -> Check:
+    """One check of all columns; what is told is the column, never the value: that may be anything."""
+    told = ", ".join(f"case when {condition} then {literal(column)} end" for column, condition in broken.items())
     return Check(
         name="value_known",
-        column=column,
         severity="error",
-        expected=expected,
+        expected=f"agreed words and shapes of {', '.join(broken)}",
         description_de="Jeder Wert ist eines der festgelegten Wörter oder ein Schlüssel seiner Form.",
         description_en="Every value is one of the agreed words, or a key of its shape.",
-        rows=f"select count(*) || ' of other form' as observed from t where {broken} having count(*) > 0",
+        rows=f"select concat_ws(', ', {told}) as observed from t where {' or '.join(broken.values())}",
+    )
+
+
+def _not_negative(broken: Mapping[str, str], grain: tuple[str, ...]) -> Check:
+    told = ", ".join(f"case when {condition} then {literal(column)} end" for column, condition in broken.items())
+    return Check(
+        name="measure_not_negative",
+        severity="error",
+        expected=">= 0",
+        description_de="Keine Dauer, Fläche oder Streuung ist negativ.",
+        description_en="No length of time, area or spread is negative.",
+        rows=f"select *, concat_ws(', ', {told}) as observed from t where {' or '.join(broken.values())}",
+        keys=grain,
     )
 
 

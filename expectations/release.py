@@ -1116,7 +1116,8 @@ def _changes(now: _Catalog, before: _Catalog, limit: Thresholds) -> list[Suite]:
     if before.has("core.fct_cost", "source", "entry_id") and not goes_back:
         suites.append(_ledger_changes(limit, with_amounts=before.has("core.fct_cost", "category", "amount_eur")))
     if not goes_back:
-        suites += _unexplained(now, before, limit)
+        suites += [*_unexplained(now, before, limit), *_keys_kept(now, before, limit)]
+    suites += _reference_changes(now, before, limit)
     if before.has(_COST, "wave", "payer", "cost_per_connection_eur"):
         suites.append(_cost_changes(limit))
     if before.has("meta.metric", *_DEFINITION) and now.has("meta.metric", *_DEFINITION):
@@ -1243,6 +1244,10 @@ _DELIVERED = {
         ("booked_on", "authority_id", "service_id", "wave", "category", "behaviour", "payer", "recurring", "entry_status")
         + ("amount_eur", "vat_nonrecoverable_eur", "contractor", "call_off", "period_start", "period_end"),
     ),
+    "core.fct_listing": (
+        ("land_code", "source", "leika_key", "ars", "url", "evidence", "first_observed_on"),
+        ("is_inherited", "coverage_class", "is_signature_verified", "service_id", "authority_id"),
+    ),
     "core.fct_connection_phase": (
         ("land_code", "authority_id", "service_id", "valid_from"),
         ("phase", "wave", "team", "contractor", "call_off", "is_pilot", "difficulty", "person_days", "person_days_municipal"),
@@ -1279,6 +1284,97 @@ def _unexplained(now: _Catalog, before: _Catalog, limit: Thresholds) -> list[Sui
                         qualify changes > {severity.value}
                     """,
                     keys=keys,
+                ),
+            )
+        )
+    return suites
+
+
+#: Tables of reference: what is in them changes by decisions, rarely, and each is worth a look. What changes with the day is left out.
+_REFERENCE = ("core.dim_land", "core.dim_service", "core.dim_region", "core.dim_authority", "core.bridge_competence") + (
+    "core.bridge_region_successor",
+    "core.bridge_authority_successor",
+    "meta.metric",
+)
+_OF_THE_DAY = {"is_current", "is_reported", "reported_authority_id", "reported_ags", "valid_to"}
+
+
+def _reference_changes(now: _Catalog, before: _Catalog, limit: Thresholds) -> list[Suite]:
+    """Rows of reference that came, went or changed; a release that has none is the rule, so each is told."""
+    most = limit["release_reference_changes_max"]
+    suites = []
+    for table in _REFERENCE:
+        columns = [c for c in before.tables.get(table, {}) if c in now.tables.get(table, {}) and c not in _OF_THE_DAY]
+        keys = tuple(key for key in GRAIN[table] if key in columns)
+        if not columns:
+            continue
+        names = ", ".join(identifier(column) for column in columns)
+        suites.append(
+            _suite(
+                table,
+                Check(
+                    name="reference_kept",
+                    severity=most.severity,
+                    expected=f"<= {most.value} row(s) that differ from the current release",
+                    description_de="Verzeichnisse und Zuständigkeiten sind die der vorigen Veröffentlichung.",
+                    description_en="Directories and competences are those of the release before.",
+                    rows=f"""
+                        select *, count(*) over () as changes
+                        from (
+                            (select {names} from t except all select {names} from previous.{table})
+                            union all
+                            (select {names} from previous.{table} except all select {names} from t)
+                        )
+                        qualify changes > {most.value}
+                    """,
+                    keys=keys,
+                ),
+            )
+        )
+    return suites
+
+
+#: Tables whose rows are those of one night and not of a history: a key may be gone tomorrow.
+_OF_THE_NIGHT = {
+    "core.fct_connection_phase",
+    "metrics.cost_bridge",
+    "metrics.dormant_connection",
+    "metrics.time_to_operational",
+    "metrics.time_to_operational_summary",
+    "metrics.coverage_by_kreis",
+    "metrics.coverage_class_comparison",
+    "metrics.cost_forecast",
+}
+
+
+def _keys_kept(now: _Catalog, before: _Catalog, limit: Thresholds) -> list[Suite]:
+    """Rows that the current release has and this build has not; shares of them are refused elsewhere, single ones are told."""
+    most = limit["release_keys_lost_max"]
+    suites = []
+    volatile = _listed(limit["release_volatile_tables"]).keys() | _OF_THE_NIGHT | set(_REFERENCE)
+    for table, grain in GRAIN.items():
+        if table in volatile or not (now.has(table, *grain) and before.has(table, *grain)):
+            continue
+        same = " and ".join(f"n.{identifier(key)} is not distinct from o.{identifier(key)}" for key in grain if key != "as_of")
+        # a table of one day: its day moves on
+        if "as_of" in grain:
+            same += " and n.as_of = o.as_of"
+        suites.append(
+            _suite(
+                table,
+                Check(
+                    name="keys_kept",
+                    severity=most.severity,
+                    expected=f"<= {most.value} row(s) fewer",
+                    description_de="Was veröffentlicht ist, fällt nicht weg.",
+                    description_en="What is published is not dropped.",
+                    rows=f"""
+                        select {", ".join(f"o.{identifier(key)}" for key in grain)}, count(*) over () as lost
+                        from previous.{table} as o
+                        anti join t as n on {same}
+                        qualify lost > {most.value}
+                    """,
+                    keys=grain,
                 ),
             )
         )

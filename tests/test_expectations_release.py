@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from expectations import thresholds
+from expectations import agreement, thresholds
 from expectations.release import GRAIN, audit
 from expectations.results import CheckResult, passed, refusal
 
@@ -54,10 +54,10 @@ where ags like '%1';
 
 create table core.fct_usage_monthly as
 select
-    land_code, authority_id, service_id, date '2026-01-01' as month, 'online' as channel, null::varchar as account,
-    20::bigint as started, 10::bigint as submitted, 9::bigint as completed, 31::bigint as days_reported,
+    land_code, authority_id, service_id, m::date as month, 'online' as channel, null::varchar as account,
+    60::bigint as started, 50::bigint as submitted, 9::bigint as completed, 30::bigint as days_reported,
     'reported' as reporting_status
-from core.fct_connection_phase
+from core.fct_connection_phase, generate_series(timestamp '2025-11-01', timestamp '2026-01-01', interval 1 month) as s(m)
 where phase = 'operational';
 
 create table core.fct_cost as
@@ -174,9 +174,9 @@ where as_of = date '2026-01-31';
 
 create table metrics.adoption_by_account as
 select
-    land_code, service_id, month, 'bundid' as account, 1::bigint as submitted_online_count, 2::bigint as all_accounts_online_count,
+    land_code, service_id, month, account, 1::bigint as submitted_online_count, 2::bigint as all_accounts_online_count,
     0.5::double as account_share
-from metrics.adoption_monthly;
+from metrics.adoption_monthly, (values ('bundid'), ('none')) as a(account);
 
 create table metrics.adoption_curve as
 select
@@ -465,6 +465,8 @@ DAMAGES: dict[str, list[tuple[str, str, str | None, str]]] = {
     "changes": [
         ("release", "tables_kept", None, "drop table core.fct_listing"),
         ("core.fct_listing", "present", None, SAME),
+        ("core.dim_service", "not_empty", None, "alter table core.dim_region rename area_km2 to area_m2; delete from core.dim_service"),
+        ("release", "columns_kept", None, SAME),
         ("release", "rows_kept", None, "delete from core.fct_cost where entry_id not in ('e1', 'e2')"),
         ("release", "rows_nearly_kept", None, SAME),
         ("core.fct_cost", "ledger_kept", "entry_id", SAME),
@@ -489,6 +491,7 @@ DAMAGES: dict[str, list[tuple[str, str, str | None, str]]] = {
             "delete from metrics.adoption_monthly where land_code = '09' and month = date '2025-11-01'",
         ),
         (_ADOPTION, "submitted_kept", "submitted_online_count", SAME),
+        (_ADOPTION, "submitted_as_in_facts", "submitted_online_count", SAME),
         (
             _ADOPTION,
             "months_complete",
@@ -551,7 +554,8 @@ def test_failures_show_keys_and_nothing_else(damaged: tuple[str, list[CheckResul
 def test_no_check_is_without_its_damage(good_results: list[CheckResult], good: Path, tmp_path: Path) -> None:
     damaged_checks = {name for damages in DAMAGES.values() for _, name, _, _ in damages}
     jump = {"operational_jump"}  # test_a_wave_that_goes_live_is_reported_and_passes
-    assert {r.name for r in good_results} - damaged_checks - jump == set()
+    agreed = {rule.name for rule in (*agreement.SUMS, *agreement.ROWS)} | {"value_known", "not_in_the_future"}  # test_gate_agreement
+    assert {r.name for r in good_results} - damaged_checks - jump - agreed == set()
 
 
 def test_no_verdict_says_more_or_less_than_its_numbers(good: Path, tmp_path: Path) -> None:
@@ -586,6 +590,10 @@ def test_a_wave_that_goes_live_is_reported_and_passes(good: Path, tmp_path: Path
         set authority_service_pairs_competent = 16, coverage_micro_share = 2 / 16.0::double
         where land_code = '09'
         """,
+        f"""
+        update metrics.pilot_coverage_daily set authorities_competent = 12, coverage_authority_share = 0
+        where {PAIR} and not is_pilot
+        """,
     ]
     live = [
         f"""
@@ -603,6 +611,10 @@ def test_a_wave_that_goes_live_is_reported_and_passes(good: Path, tmp_path: Path
         set authority_service_pairs_operational = 12, coverage_micro_share = 12 / 16.0::double
         where land_code = '09' and {LAST}
         """,
+        f"""
+        update metrics.pilot_coverage_daily set authorities_operational = 10, coverage_authority_share = 10 / 12.0::double
+        where {PAIR} and not is_pilot and {LAST}
+        """,
     ]
     previous = changed(good, tmp_path / "previous.duckdb", *more)
     results = check(changed(previous, tmp_path / "build.duckdb", *live), previous)
@@ -611,6 +623,13 @@ def test_a_wave_that_goes_live_is_reported_and_passes(good: Path, tmp_path: Path
     assert failed.examples == [{"land_code": "09", "service_id": "ummeldung"}]
     assert failed.observed == "1 row(s): 09/ummeldung: 11 after 1"
     assert passed(results)
+
+
+def test_a_table_that_this_run_did_not_build_is_refused(good: Path) -> None:
+    names = [table.partition(".")[2] for table in GRAIN]
+    assert [r for r in check(good, None, rebuilt=names) if not r.passed] == []
+    [failed] = [r for r in check(good, None, rebuilt=names[1:]) if not r.passed]
+    assert (failed.name, failed.severity, failed.observed) == ("rebuilt_in_this_run", "error", "1 row(s): core.dim_land")
 
 
 # -- the edges -------------------------------------------------------------------------------------
@@ -634,7 +653,11 @@ def test_a_build_for_an_earlier_day_is_not_judged_by_its_volume(good: Path, tmp_
     build = changed(
         good,
         tmp_path / "early.duckdb",
-        *(f"delete from metrics.{t} where {early}" for t in ("coverage_daily", "programme_coverage_daily", "phase_funnel_daily")),
+        *(
+            f"delete from metrics.{t} where {early}"
+            for t in ("coverage_daily", "programme_coverage_daily", "phase_funnel_daily", "pilot_coverage_daily")
+        ),
+        "update metrics.coverage_by_kreis set as_of = '2026-01-10'",
     )
     results = audit(build, good, "run-1")
     assert [r for r in results if not r.passed] == []
