@@ -447,6 +447,16 @@ WORDS: dict[tuple[str, str], str] = {
     (_WAVE, "price_basis"): "nominal real",
     (_DORMANT, "answer"): "active dead_technical dead_demand too_small_or_too_early unknown",
     ("metrics.scale_verdict", "verdict"): "supported contradicted immaterial inconclusive not_due",
+    ("metrics.scale_verdict", "claim"): "C1 C2",
+    ("metrics.scale_estimate", "claim"): "C0 C1 C2",
+    ("metrics.scale_estimate", "status"): "available unavailable",
+    **{(f"metrics.scale_{table}", "outcome"): "cost person_days" for table in ("estimate", "verdict")},
+    ("metrics.cost_forecast", "outcome"): "cost person_days",
+    ("metrics.adoption_curve", "stratum_kind"): "all land service land_service",
+    **{(table, "stratum_kind"): "all land service land_service rollout size_class difficulty_class" for table in (_SURVIVAL, _SUMMARY)},
+    ("core.dim_authority", "kind"): (
+        "meldebehoerde fahrerlaubnisbehoerde bauaufsicht auslaenderbehoerde waffenbehoerde jugendamt immissionsschutzbehoerde"
+    ),
     ("meta.source_status", "status"): "current stale missing not_configured",
     ("meta.source_status", "delivers"): "changes snapshot",
     ("meta.quarantine_summary", "rule"): (
@@ -510,6 +520,8 @@ def suites(tables: Tables, grains: Mapping[str, tuple[str, ...]], day: date | No
         negative = {c: f"{c} < 0" for c, t in columns.items() if t in _NUMBERS and re.fullmatch(NOT_NEGATIVE, c)}
         if negative:
             yield of(table, _not_negative(negative, grains.get(table, ())))
+        if columns.get("as_of") == "DATE" and day is not None:
+            yield of(table, _of_the_day(day, "<=" if "as_of" in grains.get(table, ()) else "=", grains.get(table, ())))
     for (table, column), may in HAPPENED.items():
         if day is not None and has(table, (column,)) and (may == "false" or has(table, ("entry_status",))):
             yield of(table, _past(table, column, may, day, grains.get(table, ())))
@@ -555,6 +567,19 @@ def _not_negative(broken: Mapping[str, str], grain: tuple[str, ...]) -> Check:
         description_de="Keine Dauer, Fläche oder Streuung ist negativ.",
         description_en="No length of time, area or spread is negative.",
         rows=f"select *, concat_ws(', ', {told}) as observed from t where {' or '.join(broken.values())}",
+        keys=grain,
+    )
+
+
+def _of_the_day(day: date, relation: str, grain: tuple[str, ...]) -> Check:
+    return Check(
+        name="of_the_reporting_day",
+        column="as_of",
+        severity="error",
+        expected=f"{relation} {day}",
+        description_de="Was für einen Tag gilt, gilt für den Stichtag, und keine Reihe reicht über ihn hinaus.",
+        description_en="What holds for one day holds for the reporting day, and no series goes beyond it.",
+        rows=f"select * from t where not coalesce(as_of {relation} date {literal(day.isoformat())}, false)",
         keys=grain,
     )
 

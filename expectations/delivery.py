@@ -10,6 +10,7 @@ it is about rows.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
@@ -62,6 +63,8 @@ def check_delivery(
     problem_en: str | None = None,
     required: Sequence[str] = (),
     predecessor_parquet: Path | None = None,
+    words: Mapping[str, Sequence[str]] | None = None,
+    history: Sequence[tuple[datetime, int]] = (),
     thresholds: Thresholds | None = None,
 ) -> list[CheckResult]:
     """Check one cleaned delivery; ``expectations.results.passed`` and ``refusal`` say what follows from the results.
@@ -69,7 +72,9 @@ def check_delivery(
     ``key``: columns whose combination is unique in the delivery (where the table has an ``event_id``, that where it is given).
     ``expects_full_list``: the address gives the whole list each time, so the volume is compared with ``predecessor_rows``, the
     clean rows of the newest admitted delivery of this source. ``quarantined``: rows by rule. ``required``: columns that are never
-    NULL, besides the provenance. ``predecessor_parquet``: its clean file, against which a slip of the unit is measured.
+    NULL, besides the provenance. ``predecessor_parquet``: its clean file, against which a slip of the unit is measured, and what became
+    of identifiers and authorities. ``words``: the values that a column may hold, by column. ``history``: when earlier increments came
+    and how many rows they had, oldest first; a night is compared with the nights of its weekday.
     ``problem``: why the delivery could not be read at all; it is then the only result. Raises nothing for what a delivery holds.
     """
     if problem is not None:
@@ -108,9 +113,15 @@ def check_delivery(
         if expects_full_list and predecessor_rows is not None:
             checks += _volume(limit)
         checks += _shape(columns, key, required, land_code, source)
+        checks += _domains(columns, words or {})
         checks += _plausibility(table, columns, limit)
-        if "amount_eur" in columns and predecessor_parquet is not None:
-            checks += _unit(key, limit)
+        checks += _freshness(table, columns, limit)
+        if history:
+            checks += _weekday(history, limit)
+        if predecessor_parquet is not None:
+            checks += _identity(columns, limit, whole=expects_full_list)
+            if "amount_eur" in columns:
+                checks += _unit(key, limit)
         return run(connection, [Suite(SUITE, table, "select * from profile", checks)])
 
 
@@ -445,6 +456,191 @@ def _mostly_within_started(limit: Thresholds) -> Check:
 def _is_count(name: str, kind: str) -> bool:
     whole = kind in ("BIGINT", "INTEGER", "UBIGINT") and name not in _NOT_COUNTS
     return whole or name.startswith("person_days") or name.endswith("_km2")
+
+
+# -- words, age, the weekday, identifiers, authorities ---------------------------------------------
+
+
+def _domains(columns: Mapping[str, str], words: Mapping[str, Sequence[str]]) -> list[Check]:
+    broken = {
+        name: f"cast(clean.{identifier(name)} as varchar) not in ({', '.join(map(literal, allowed))})"
+        for name, allowed in words.items()
+        if name in columns and allowed
+    }
+    if not broken:
+        return []
+    told = ", ".join(f"case when {condition} then {literal(name)} end" for name, condition in broken.items())
+    return [
+        Check(
+            name="words_known",
+            severity="error",
+            expected=f"canonical words of {', '.join(broken)}",
+            description_de="Wo es eine Liste der Wörter gibt, kommt kein anderes vor.",
+            description_en="Where there is a list of words, no other occurs.",
+            rows=f"select concat_ws(', ', {told}) as observed from clean, t where {' or '.join(broken.values())}",
+        )
+    ]
+
+
+def _freshness(table: str, columns: Mapping[str, str], limit: Thresholds) -> list[Check]:
+    """Whether anything in the delivery is recent: an export of last year may be flawless."""
+    silence, happened = limit["delivery_silence_days_max"], _HAPPENED.get(table, "")
+    if columns.get(happened) != "DATE":
+        return []
+    return [
+        Check(
+            name="fresh",
+            column=happened,
+            severity=silence.severity,
+            expected=f"<= {silence.value} days before the delivery",
+            description_de="Das Jüngste der Lieferung ist nicht lange her.",
+            description_en="The newest of the delivery is not long ago.",
+            rows=f"""
+                select 'newest ' || newest || ', delivered ' || delivered as observed
+                from (
+                    select max({happened}) as newest, max(cast(clean.delivered_at at time zone 'Europe/Berlin' as date)) as delivered
+                    from clean, t
+                )
+                where date_diff('day', newest, delivered) > {silence.value}
+            """,
+        )
+    ]
+
+
+def _weekday(history: Sequence[tuple[datetime, int]], limit: Thresholds) -> list[Check]:
+    """Increments of one night against those of the same weekday: offices work from Monday to Friday."""
+    drop, jump = limit["delivery_weekday_drop_share_max"], limit["delivery_weekday_jump_factor_max"]
+    least, few = limit["delivery_weekday_nights_min"], limit["delivery_weekday_rows_tolerated"]
+    nights = ", ".join(f"(timestamptz {literal(at.isoformat())}, {int(rows)})" for at, rows in history)
+    return [
+        Check(
+            name="volume_of_weekday",
+            severity=drop.severity,
+            expected=f">= {1 - float(drop.value):.0%}, <= {jump.value} times the usual of the weekday",  # type: ignore[arg-type]
+            description_de="Es kommen so viele Zeilen wie sonst an diesem Wochentag.",
+            description_en="As many rows come as usual on this weekday.",
+            rows=f"""
+                select rows_clean || ' rows, usually ' || usual as observed
+                from (
+                    select t.rows_clean, median(nights.rows) as usual, count(*) as nights
+                    from t
+                    inner join (values {nights}) as nights(at, rows)
+                        on dayofweek(nights.at at time zone 'Europe/Berlin') = (
+                            select dayofweek(max(delivered_at) at time zone 'Europe/Berlin') from clean
+                        )
+                    group by t.rows_clean
+                )
+                where
+                    nights >= {least.value}
+                    and abs(rows_clean - usual) > {few.value}
+                    and (rows_clean < (1 - {drop.value}) * usual or rows_clean > {jump.value} * usual)
+            """,
+        )
+    ]
+
+
+#: What identifies a row in its portal, what the row is about, and the day by which portals number.
+_IDENTIFIED = {
+    "event_id": (("authority_id", "service_id"), "reported_at"),
+    "entry_id": (("category", "payer", "authority_id", "service_id"), "booked_on"),
+}
+
+
+def _identity(columns: Mapping[str, str], limit: Thresholds, *, whole: bool) -> list[Check]:
+    """Identifiers against the predecessor's: they keep their meaning, and rise where they rose. Of whole lists also: who is missing."""
+    checks = []
+    for name, (about, day) in _IDENTIFIED.items():
+        if name not in columns or day not in columns or not columns.keys() >= set(about):
+            continue
+        checks.append(_identifiers_kept(name, about, limit))
+        if whole:
+            checks.append(_identifiers_rise(name, day, limit))
+    unit = next((name for name in ("authority_id", "ags") if name in columns), None)
+    if whole and unit is not None:
+        lost, few = limit["delivery_authorities_lost_share_max"], limit["delivery_authorities_lost_tolerated"]
+        checks.append(
+            Check(
+                name="authorities_complete",
+                column=unit,
+                severity=lost.severity,
+                expected=f"<= {lost.value:.0%} fewer than in the delivery before",
+                description_de="Die vollständige Liste nennt dieselben Behörden oder Gemeinden wie ihre Vorgängerin.",
+                description_en="The full list names the same authorities or municipalities as its predecessor.",
+                rows=f"""
+                    select lost || ' of ' || known || ' missing' as observed
+                    from (
+                        select count(*) as known, count(*) filter ({unit} not in (select {unit} from clean where {unit} is not null)) as lost
+                        from (select distinct {unit} from predecessor, t where {unit} is not null)
+                    )
+                    where lost > greatest({few.value}, {lost.value} * known)
+                """,
+            )
+        )
+    return checks
+
+
+def _identifiers_kept(name: str, about: Sequence[str], limit: Thresholds) -> Check:
+    changed, least = limit["delivery_identifiers_changed_share_max"], limit["delivery_identifiers_rows_min"]
+    differs = " or ".join(f"n.{column} is distinct from o.{column}" for column in about)
+    return Check(
+        name="identifiers_kept",
+        column=name,
+        severity=changed.severity,
+        expected=f"<= {changed.value:.0%} name something else",
+        description_de="Bekannte Kennungen bezeichnen noch dasselbe, nichts wurde neu nummeriert.",
+        description_en="Known identifiers still name the same, nothing was renumbered.",
+        rows=f"""
+            select changed || ' of ' || known as observed
+            from (
+                select count(*) as known, count(*) filter ({differs}) as changed
+                from clean as n
+                inner join predecessor as o using ({name})
+                cross join t
+            )
+            where known >= {least.value} and changed > {changed.value} * known
+        """,
+    )
+
+
+def _identifiers_rise(name: str, day: str, limit: Thresholds) -> Check:
+    """Asked where the predecessor's numbers rise from day to day (per text before the number)."""
+    behind, least = limit["delivery_identifiers_behind_rows_max"], limit["delivery_identifiers_rows_min"]
+    parts = f"regexp_extract({name}, '^(.*?)([0-9]{{1,15}})$', 1) as stem, try_cast(regexp_extract({name}, '([0-9]{{1,15}})$', 1) as bigint) as number"
+    return Check(
+        name="identifiers_rise",
+        column=name,
+        severity=behind.severity,
+        expected=f"<= {behind.value} new ones below the highest known",
+        description_de="Neue Kennungen folgen auf die bekannten, wo fortlaufend nummeriert wird.",
+        description_en="New identifiers follow the known ones where numbers rise.",
+        rows=f"""
+            with known as (
+                select {name}, {parts}, {day} as told_on from predecessor
+            ),
+            stems as (
+                select stem, max(number) as highest
+                from (
+                    select
+                        stem,
+                        number,
+                        max(number) over (partition by stem order by told_on range between unbounded preceding and current row) as so_far,
+                        min(number) over (partition by stem order by told_on range between current row and unbounded following) as from_now
+                    from known
+                    where number is not null
+                )
+                group by stem
+                having count(*) >= {least.value} and bool_and(number between from_now and so_far)
+                    and max(number) - min(number) < 100 * count(*)
+            ),
+            counted as (
+                select count(*) as behind
+                from (select {name}, {parts} from clean, t where {name} not in (select {name} from predecessor where {name} is not null)) as new
+                inner join stems using (stem)
+                where new.number < stems.highest
+            )
+            select behind || ' new ones below the highest known' as observed from counted where behind > {behind.value}
+        """,
+    )
 
 
 # -- the unit of amounts ---------------------------------------------------------------------------

@@ -169,8 +169,14 @@ def _shown(result: Mapping[str, Any], nights: Sequence[Night]) -> dict[str, Any]
         "german": german,
         "english": english,
         "examples": [safe_example(example) for example in result["examples"]],
-        "trend": [(night.day, night.states.get(name, "")) for night in nights],
+        "trend": _trend(name, nights),
     }
+
+
+def _trend(name: str, nights: Sequence[Night]) -> list[tuple[date, str]]:
+    """How a check went, night by night; nothing where it never failed: that is most of them, on every page."""
+    states = [(night.day, night.states.get(name, "")) for night in nights]
+    return states if any(state not in ("", "passed") for _, state in states) else []
 
 
 def _delivery(delivery: Mapping[str, Any]) -> dict[str, Any]:

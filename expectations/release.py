@@ -10,6 +10,7 @@ A published table has a suite or is refused: :data:`GRAIN` names every table. Ru
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -194,8 +195,12 @@ def declared(
     programme: Mapping[str, Iterable[str]] | None = None,
     rebuilt: Collection[str] | None = None,
     limit: Thresholds | None = None,
+    profiled: Collection[str] | None = None,
 ) -> list[Suite]:
-    """Every rule on the database ``build`` that is attached to a connection, and against ``previous`` where that is; see :func:`audit`."""
+    """Every rule on the database ``build`` that is attached to a connection, and against ``previous`` where that is; see :func:`audit`.
+
+    ``profiled``: the tables whose columns are compared as a whole with the release before; all where None.
+    """
     limit = limits.load() if limit is None else limit
     now = _catalog(connection, "build")
     suites = [
@@ -212,7 +217,7 @@ def declared(
     if rebuilt is not None:
         suites.append(_rebuilt(rebuilt))
     if has_previous:
-        suites += _changes(now, _catalog(connection, "previous"), limit)
+        suites += _changes(connection, now, _catalog(connection, "previous"), limit, profiled)
     return _one_batch_per_table(suites)
 
 
@@ -1012,7 +1017,35 @@ def _usage(now: _Catalog, limit: Thresholds) -> list[Suite]:
         """,
         keys=GRAIN[_ADOPTION],
     )
-    return [_suite(_ADOPTION, check)]
+    return [_suite(_ADOPTION, check, *_reporting(now, limit))]
+
+
+def _reporting(now: _Catalog, limit: Thresholds) -> list[Check]:
+    """Expected to report are the authorities that were live in the month; the current month is not over."""
+    least = limit["release_reporting_share_min"]
+    if not now.has(_ADOPTION, "reporting_authorities", "live_authorities"):
+        return []
+    return [
+        Check(
+            name="expected_authorities_report",
+            column="reporting_authorities",
+            severity=least.severity,
+            expected=f">= {least.value:.0%} of the live authorities",
+            description_de="Im letzten abgeschlossenen Monat meldet mindestens ein guter Teil der Behörden in Betrieb ihre Nutzung.",
+            description_en="In the last closed month, at least a good part of the live authorities report their use.",
+            rows=f"""
+                select
+                    *,
+                    concat_ws('/', land_code, service_id, month) || ': ' || coalesce(reporting_authorities, 0) || ' of ' || live_authorities
+                    as observed
+                from t
+                where
+                    month = (select max(month) from t where month < (select max(month) from t))
+                    and coalesce(reporting_authorities, 0) < {least.value} * live_authorities
+            """,
+            keys=GRAIN[_ADOPTION],
+        )
+    ]
 
 
 def _rebuilt(names: Collection[str]) -> Suite:
@@ -1101,7 +1134,9 @@ def _origin() -> list[Suite]:
 # -- against the current release -------------------------------------------------------------------
 
 
-def _changes(now: _Catalog, before: _Catalog, limit: Thresholds) -> list[Suite]:
+def _changes(
+    connection: duckdb.DuckDBPyConnection, now: _Catalog, before: _Catalog, limit: Thresholds, profiled: Collection[str] | None
+) -> list[Suite]:
     """What may not change much from one release to the next. Tables that the current release does not have are not compared.
 
     A build for a day before the current release's is compared on its own last day, and not by its volume.
@@ -1117,6 +1152,7 @@ def _changes(now: _Catalog, before: _Catalog, limit: Thresholds) -> list[Suite]:
         suites.append(_ledger_changes(limit, with_amounts=before.has("core.fct_cost", "category", "amount_eur")))
     if not goes_back:
         suites += [*_unexplained(now, before, limit), *_keys_kept(now, before, limit)]
+        suites += _profiles(connection, now, before, limit, GRAIN if profiled is None else profiled)
     suites += _reference_changes(now, before, limit)
     if before.has(_COST, "wave", "payer", "cost_per_connection_eur"):
         suites.append(_cost_changes(limit))
@@ -1332,6 +1368,91 @@ def _reference_changes(now: _Catalog, before: _Catalog, limit: Thresholds) -> li
             )
         )
     return suites
+
+
+_MEASURES = ("DOUBLE", "FLOAT", "BIGINT", "INTEGER", "HUGEINT")
+
+
+def _profile(connection: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, str]) -> list[tuple[float | None, ...]]:
+    """By column: rows, NULLs, the least value, how many are not zero, their median size; of numbers only, and of measures."""
+    facts = []
+    for column, kind in columns.items():
+        name = identifier(column)
+        is_number = kind in _MEASURES or kind.startswith("DECIMAL")
+        is_measure = (kind == "DOUBLE" or kind.startswith("DECIMAL")) and not column.endswith("_share")
+        facts += [
+            "count(*)",
+            f"count(*) - count({name})",
+            f"cast(min({name}) as double)" if is_number else "null",
+            f"count(nullif({name}, 0))" if is_measure else "null",
+            f"cast(median(abs(nullif({name}, 0))) as double)" if is_measure else "null",
+        ]
+    [row] = connection.execute(f"select {', '.join(facts)} from {table}").fetchall()
+    return [row[n : n + 5] for n in range(0, len(row), 5)]
+
+
+def _profiles(
+    connection: duckdb.DuckDBPyConnection, now: _Catalog, before: _Catalog, limit: Thresholds, tables: Collection[str]
+) -> list[Suite]:
+    """Columns as a whole, against the release before: filled, of the same sign, of the same magnitude. One pass over each table;
+    the batch is its result."""
+    factor, least = limit["release_unit_slip_factor_max"], limit["release_magnitude_rows_min"]
+    moved = limit["release_magnitude_change_factor_max"]
+    rows = []
+    for table in tables:
+        if table not in now.tables or table not in before.tables:
+            continue
+        common = {c: kind for c, kind in now.tables[table].items() if before.tables[table].get(c) == kind}
+        profiles = [_profile(connection, f"{database}.{table}", common) for database in ("build", "previous")]
+        for column, today, then in zip(common, *profiles, strict=True):
+            values = ", ".join("null" if value is None or not math.isfinite(value) else repr(float(value)) for value in (*today, *then))
+            rows.append(f"({literal(f'{table}.{column}')}, {values})")
+    if not rows:
+        return []
+    names = ", ".join(f"{fact}_{when}" for when in ("now", "before") for fact in ("rows", "nulls", "least", "some", "usual"))
+    query = f"""
+        select *, if(least(some_now, some_before) >= {least.value}, usual_now / usual_before, null) as factor
+        from (values {", ".join(rows)}) as profile(name, {names})
+    """
+
+    def outside(limit: limits.Threshold) -> str:
+        return f"factor not between 1.0 / {limit.value} and {limit.value}"
+
+    checks = [
+        Check(
+            name="filled_as_before",
+            severity="warn",
+            expected="no NULL where there was none",
+            description_de="Spalten ohne Lücken haben auch heute keine.",
+            description_en="Columns without gaps have none today.",
+            rows="select name || ': ' || cast(nulls_now as bigint) || ' NULL' as observed from t where rows_before > 0 and nulls_before = 0 and nulls_now > 0",
+        ),
+        Check(
+            name="sign_as_before",
+            severity="warn",
+            expected="nothing below zero where nothing was",
+            description_de="Spalten ohne negative Werte haben auch heute keine.",
+            description_en="Columns without negative values have none today.",
+            rows="select name || ': ' || least_now as observed from t where least_before >= 0 and least_now < 0",
+        ),
+        Check(
+            name="unit_as_before",
+            severity=factor.severity,
+            expected=f"factor < {factor.value}",
+            description_de="Geld steht in Euro wie in der vorigen Veröffentlichung (nicht T€ oder Cent).",
+            description_en="Money is in euros as in the release before (not thousands or cents).",
+            rows=f"select name || ': factor ' || round(factor, 4) as observed from t where name like '%\_eur' escape '\' and {outside(factor)}",
+        ),
+        Check(
+            name="magnitude_as_before",
+            severity=moved.severity,
+            expected=f"factor < {moved.value}",
+            description_de="Der mittlere Wert einer Spalte hat die Größenordnung der vorigen Veröffentlichung.",
+            description_en="The typical value of a column has the magnitude of the release before.",
+            rows=f"select name || ': factor ' || round(factor, 4) as observed from t where name not like '%\_eur' escape '\' and {outside(moved)}",
+        ),
+    ]
+    return [Suite(SUITE, "release", query, checks)]
 
 
 #: Tables whose rows are those of one night and not of a history: a key may be gone tomorrow.

@@ -28,7 +28,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -57,6 +57,9 @@ REFERENCE_TABLES = ("regions", "territory_changes", "authorities", "competences"
 
 #: How many runs keep their build and inputs; their records stay.
 _BUILDS_KEPT = 3
+
+#: Deliveries before one that its volume is compared with: two months of nights.
+_NIGHTS_COMPARED = 60
 
 
 class Refused(Exception):
@@ -299,7 +302,7 @@ class Night:
             if (taken_back := withdrawn.get(delivery.delivery_id)) is not None:
                 admission = _withdrawn(record, taken_back)
             else:
-                admission = self.judge(source, record, predecessor)
+                admission = self.judge(source, record, predecessor, admissions)
             admissions.append(admission)
             if admission.is_admitted:
                 predecessor = record
@@ -407,8 +410,13 @@ class Night:
                 known = at if known is None else max(known, at)
         return known
 
-    def judge(self, source: Source, record: CleaningRecord, predecessor: CleaningRecord | None) -> Admission:
-        """The delivery checks of one record; what was judged already, against the same predecessor and limits, is not judged again."""
+    def judge(
+        self, source: Source, record: CleaningRecord, predecessor: CleaningRecord | None, before: Sequence[Admission] = ()
+    ) -> Admission:
+        """The delivery checks of one record; what was judged already, against the same predecessor and limits, is not judged again.
+
+        ``before``: what became of the deliveries before it; increments are compared with those of their weekday.
+        """
         from expectations import thresholds
 
         folder = self.settings.home / "clean" / "admissions" / record.land_code / record.source
@@ -443,6 +451,10 @@ class Night:
             required=[name for name, column in table.schema.columns().items() if not column.nullable],
             predecessor_rows=predecessor.rows_clean if predecessor else None,
             predecessor_parquet=home / predecessor.clean_path if predecessor else None,
+            words={name: words for name, column in table.schema.columns().items() if (words := getattr(column, "categories", None))},
+            history=[(a.record.delivered_at, a.record.rows_clean) for a in before if a.is_admitted][-_NIGHTS_COMPARED:]
+            if source.since
+            else [],
         )
         refusal = verdicts.refusal(results)
         refusal_de, refusal_en = refusal or (None, None)

@@ -157,7 +157,7 @@ def suffer(connection: duckdb.DuckDBPyConnection, mutation: Mutation) -> Outcome
 def _judged(connection: duckdb.DuckDBPyConnection, mutation: Mutation) -> Outcome:
     warned = ""
     named = re.compile(rf"(?:build|previous)\.{re.escape(mutation.table)}\b")
-    for suite in release.declared(connection, "previous" in _databases(connection)):
+    for suite in release.declared(connection, "previous" in _databases(connection), profiled=[mutation.table]):
         for check in suite.checks:
             # rules on the whole release read the catalogue, whatever their SQL names
             asked = suite.table == "release" or named.search(suite.query + " " + (check.rows or ""))
