@@ -164,8 +164,9 @@ SUMS = (
     ),
     Sum(
         "budget_is_ledger", _BUDGET, ("land_code", "payer", "recurring"),
-        {"planned": "coalesce(any_value(planned_eur), 0)", "invoiced": "coalesce(any_value(invoiced_eur), 0)"},
+        {f"{said}": f"coalesce(any_value({said}_eur), 0)" for said in ("planned", "estimated", "invoiced")},
         f"""select land_code, payer, recurring, coalesce(sum(gross_eur) filter (entry_status = 'planned'), 0) as planned,
+            coalesce(sum(gross_eur) filter (entry_status = 'estimate'), 0) as estimated,
             coalesce(sum(gross_eur) filter (entry_status in ('invoiced', 'reversal')), 0) as invoiced
             from build.{_LEDGER} group by all""",
         {_LEDGER: ("payer", "recurring", "entry_status", "gross_eur")},
@@ -296,6 +297,11 @@ ROWS = (
     Row(
         "budget_open", _BUDGET, ("open_eur", "planned_eur", "invoiced_eur"), "open_eur <> planned_eur - invoiced_eur",
         "planned - invoiced", "Offen ist, was geplant und nicht berechnet ist.", "Open is what is planned and not invoiced.",
+    ),
+    Row(
+        "budget_ratio", _BUDGET, ("invoiced_to_planned_ratio", "planned_eur", "invoiced_eur"),
+        "abs(invoiced_to_planned_ratio - cast(invoiced_eur as double) / nullif(planned_eur, 0)) > 1e-9 * greatest(invoiced_to_planned_ratio, 1)",
+        "invoiced / planned", "Das Verhältnis ist Rechnungen durch Plan.", "The ratio is invoices by plan.",
     ),
     Row(
         "ownership_adds_up", _OWNERSHIP,

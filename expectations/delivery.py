@@ -522,12 +522,12 @@ def _weekday(history: Sequence[tuple[datetime, int]], limit: Thresholds) -> list
             rows=f"""
                 select rows_clean || ' rows, usually ' || usual as observed
                 from (
-                    select t.rows_clean, median(nights.rows) as usual, count(*) as nights
+                    select t.rows_clean, median(nights.row_count) as usual, count(*) as nights
                     from t
-                    inner join (values {nights}) as nights(at, rows)
-                        on dayofweek(nights.at at time zone 'Europe/Berlin') = (
-                            select dayofweek(max(delivered_at) at time zone 'Europe/Berlin') from clean
-                        )
+                    cross join (values {nights}) as nights(received_at, row_count)
+                    where
+                        dayofweek(nights.received_at at time zone 'Europe/Berlin')
+                        = (select dayofweek(max(delivered_at) at time zone 'Europe/Berlin') from clean)
                     group by t.rows_clean
                 )
                 where
@@ -615,7 +615,7 @@ def _identifiers_rise(name: str, day: str, limit: Thresholds) -> Check:
         description_en="New identifiers follow the known ones where numbers rise.",
         rows=f"""
             with known as (
-                select {name}, {parts}, {day} as told_on from predecessor
+                select {name}, {parts}, cast({day} as timestamp) as told_at from predecessor
             ),
             stems as (
                 select stem, max(number) as highest
@@ -623,13 +623,14 @@ def _identifiers_rise(name: str, day: str, limit: Thresholds) -> Check:
                     select
                         stem,
                         number,
-                        max(number) over (partition by stem order by told_on range between unbounded preceding and current row) as so_far,
-                        min(number) over (partition by stem order by told_on range between current row and unbounded following) as from_now
+                        max(number) over (
+                            partition by stem order by told_at range between unbounded preceding and interval 1 microsecond preceding
+                        ) as highest_before
                     from known
                     where number is not null
                 )
                 group by stem
-                having count(*) >= {least.value} and bool_and(number between from_now and so_far)
+                having count(*) >= {least.value} and bool_and(coalesce(number > highest_before, true))
                     and max(number) - min(number) < 100 * count(*)
             ),
             counted as (

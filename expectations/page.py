@@ -164,13 +164,44 @@ def _shown(result: Mapping[str, Any], nights: Sequence[Night]) -> dict[str, Any]
         "name": result["name"],
         "column": result["column"],
         "severity": result["severity"],
-        "observed": safe_text(str(result["observed"]), is_broken=bool(result["is_broken"])),
-        "expected": result["expected"],
+        **_found(result),
         "german": german,
         "english": english,
         "examples": [safe_example(example) for example in result["examples"]],
         "trend": _trend(name, nights),
     }
+
+
+#: Words of a result, for those who read German.
+_GERMAN = (
+    ("row(s)", "Zeile(n)"),
+    ("instead of", "statt"),
+    ("nothing", "nichts"),
+    ("missing", "fehlt"),
+    ("usually", "sonst"),
+    ("no NULL where there was none", "keine Lücke, wo keine war"),
+    ("no NULL", "keine Lücke"),
+    ("no NaN, no infinity", "eine endliche Zahl"),
+    ("one row per", "eine Zeile je"),
+    ("every day up to", "jeder Tag bis"),
+    ("fewer rows", "weniger Zeilen"),
+    ("as in the current release", "wie in der aktuellen Veröffentlichung"),
+    ("as in", "wie in"),
+    ("agreed words and shapes of", "festgelegte Wörter und Formen von"),
+    ("row of", "Zeile von"),
+    (" of ", " von "),
+    (" after ", " nach "),
+    (" and ", " und "),
+)
+
+
+def _found(result: Mapping[str, Any]) -> dict[str, str]:
+    observed, expected = safe_text(str(result["observed"]), is_broken=bool(result["is_broken"])), str(result["expected"])
+    german = {"observed_de": observed, "expected_de": expected}
+    if not result["is_broken"]:
+        for english, word in _GERMAN:
+            german = {name: sentence.replace(english, word) for name, sentence in german.items()}
+    return {"observed": observed, "expected": expected, **german}
 
 
 def _trend(name: str, nights: Sequence[Night]) -> list[tuple[date, str]]:
@@ -190,6 +221,7 @@ _TEMPLATE = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).f
 {% macro both(german, english) %}<span class="de" lang="de">{{ german }}</span><span class="en" lang="en">{{ english }}</span>{% endmacro %}
 {% macro word(state) %}{{ {"passed": both("bestanden", "passed"), "warn": both("Hinweis", "warning"),
   "error": both("nicht bestanden", "failed"), "broken": both("Prüfung konnte nicht laufen", "check could not run")}[state] }}{% endmacro %}
+{% macro told(check) %}<span class="de" lang="de">{{ check.observed_de }}<br>erwartet: {{ check.expected_de }}</span><span class="en" lang="en">{{ check.observed }}<br>expected: {{ check.expected }}</span>{% endmacro %}
 {% macro trend(check) %}<span class="trend">{% for day, state in check.trend -%}
 <i class="{{ state or 'none' }}" title="{{ day }}">{{ marks[state] }}</i>{%- endfor %}</span>{% endmacro %}
 {% macro examples(check) %}{% if check.examples %}<table class="rows"><tr>{% for column in check.examples[0] %}<th>{{ column }}</th>{% endfor %}</tr>
@@ -236,18 +268,18 @@ code{font-size:.85rem;overflow-wrap:anywhere}details{margin:.4rem 0}summary{curs
 <table><tr><th>{{ both("Ergebnis", "Result") }}</th><th>{{ both("Prüfung", "Check") }}</th><th>{{ both("Gefunden, erwartet", "Found, expected") }}</th><th>{{ both("Verlauf", "Trend") }}</th></tr>
 {% for check in failed %}<tr><td class="{{ check.state }}">{{ marks[check.state] }} {{ word(check.state) }}</td>
 <td>{{ both(check.german, check.english) }}<br><code>{{ check.table }}{% if check.column %}.{{ check.column }}{% endif %} · {{ check.name }}</code></td>
-<td>{{ check.observed }}<br>{{ both("erwartet", "expected") }}: {{ check.expected }}{{ examples(check) }}</td><td>{{ trend(check) }}</td></tr>{% endfor %}</table>
+<td>{{ told(check) }}{{ examples(check) }}</td><td>{{ trend(check) }}</td></tr>{% endfor %}</table>
 <p>{{ both("Von Zeilen stehen hier nur Schlüssel; was kein amtlicher Schlüssel ist, steht als Anfang seines sha256. Wer die Tabelle lesen darf, findet die Zeile mit", "Of rows only keys are shown; what is no official key is shown as the beginning of its sha256. Who may read the table finds the row by") }}
 <code>where left(sha256(entry_id), 10) = '…'</code>.</p>{% endif %}
 {% if deliveries %}<h2>{{ both("Lieferungen", "Deliveries") }}</h2>
 <table><tr><th>Land</th><th>{{ both("Quelle", "Source") }}</th><th>{{ both("Lieferung", "Delivery") }}</th><th>{{ both("Ergebnis", "Result") }}</th></tr>
 {% for d in deliveries %}<tr><td>{{ d.land_code }}</td><td>{{ d.source }}</td><td><code>{{ d.delivery_id }}</code></td><td>
 {% if d.is_admitted %}<span class="passed">✓ {{ both("zugelassen", "admitted") }}</span>{% else %}<span class="error">✕ {{ both("nicht zugelassen", "not admitted") }}</span> {{ both(d.de, d.en) }}{% endif %}
-{% for check in d.failed %}<br><span class="{{ check.state }}">{{ marks[check.state] }}</span> {{ both(check.german, check.english) }} {{ check.observed }} ({{ both("erwartet", "expected") }}: {{ check.expected }}){{ examples(check) }}{% endfor %}</td></tr>{% endfor %}</table>{% endif %}
+{% for check in d.failed %}<br><span class="{{ check.state }}">{{ marks[check.state] }}</span> {{ both(check.german, check.english) }} {{ told(check) }}{{ examples(check) }}{% endfor %}</td></tr>{% endfor %}</table>{% endif %}
 <h2>{{ both("Alle Prüfungen", "All checks") }}</h2>
 {% for table, checks in tables.items() %}<details><summary><code>{{ table }}</code> {{ checks|length }}{% for check in checks if check.state != "passed" %} <span class="{{ check.state }}">{{ marks[check.state] }}</span>{% endfor %}</summary>
 <table>{% for check in checks %}<tr><td class="{{ check.state }}" title="{{ check.state }}">{{ marks[check.state] }}</td><td>{{ both(check.german, check.english) }} <code>{% if check.column %}{{ check.column }} · {% endif %}{{ check.name }}</code></td>
-<td>{{ check.observed }} ({{ check.expected }})</td><td>{{ trend(check) }}</td></tr>{% endfor %}</table></details>
+<td>{{ told(check) }}</td><td>{{ trend(check) }}</td></tr>{% endfor %}</table></details>
 {% endfor %}
 </main></body></html>
 """

@@ -1441,7 +1441,7 @@ def _profiles(
             expected=f"factor < {factor.value}",
             description_de="Geld steht in Euro wie in der vorigen Veröffentlichung (nicht T€ oder Cent).",
             description_en="Money is in euros as in the release before (not thousands or cents).",
-            rows=f"select name || ': factor ' || round(factor, 4) as observed from t where name like '%\_eur' escape '\' and {outside(factor)}",
+            rows=f"select name || ': factor ' || round(factor, 4) as observed from t where ends_with(name, '_eur') and {outside(factor)}",
         ),
         Check(
             name="magnitude_as_before",
@@ -1449,7 +1449,7 @@ def _profiles(
             expected=f"factor < {moved.value}",
             description_de="Der mittlere Wert einer Spalte hat die Größenordnung der vorigen Veröffentlichung.",
             description_en="The typical value of a column has the magnitude of the release before.",
-            rows=f"select name || ': factor ' || round(factor, 4) as observed from t where name not like '%\_eur' escape '\' and {outside(moved)}",
+            rows=f"select name || ': factor ' || round(factor, 4) as observed from t where not ends_with(name, '_eur') and {outside(moved)}",
         ),
     ]
     return [Suite(SUITE, "release", query, checks)]

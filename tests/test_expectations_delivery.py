@@ -248,6 +248,74 @@ def test_dearer_and_cheaper_entries_are_no_slip(tmp_path: Path) -> None:
     assert failed(deliver(tmp_path, "costs", dearer.head(3), expects_full_list=False, predecessor_parquet=predecessor)) == set()
 
 
+WORDS = {"category": ["integration", "licence"], "entry_status": ["invoiced"]}
+
+
+def test_words_that_are_on_no_list_are_found_and_not_shown(tmp_path: Path) -> None:
+    assert failed(deliver(tmp_path, "costs", words=WORDS)) == set()
+    damaged = setting("category", pl.lit("Max Mustermann"))(costs())
+    [result] = [r for r in deliver(tmp_path, "costs", damaged, words=WORDS) if not r.passed]
+    assert (result.name, result.severity, result.observed) == ("words_known", "error", "1 row(s): category")
+
+
+def test_an_export_of_last_year_is_told(tmp_path: Path) -> None:
+    old = costs().with_columns(pl.col("booked_on").dt.offset_by("-6mo"))
+    [result] = [r for r in deliver(tmp_path, "costs", old) if not r.passed]
+    assert (result.name, result.severity) == ("fresh", "warn")
+    assert result.observed == "1 row(s): newest 2025-11-30, delivered 2026-06-02"
+
+
+def test_a_night_is_compared_with_the_nights_of_its_weekday(tmp_path: Path) -> None:
+    # increments of Tuesdays have 200 rows, those of Sundays 30
+    tuesdays = [(AT - dt.timedelta(days=7 * week), ROWS + week) for week in range(5, 0, -1)]
+    sundays = [(at - dt.timedelta(days=2), 30) for at, _ in tuesdays]
+    history = sorted(tuesdays + sundays)
+    as_usual = {"expects_full_list": False, "history": history}
+    assert failed(deliver(tmp_path, "costs", **as_usual)) == set()
+    assert failed(deliver(tmp_path, "costs", costs().head(40), **as_usual)) == {"volume_of_weekday"}
+    sunday = costs().head(40).with_columns(delivered_at=pl.lit(AT - dt.timedelta(days=2)).cast(pl.Datetime("us", "UTC")))
+    assert failed(deliver(tmp_path, "costs", sunday, **as_usual)) == set()
+    assert failed(deliver(tmp_path, "costs", costs().head(40), expects_full_list=False, history=tuesdays[:2])) == set()
+
+
+def ledger(rows: int = ROWS) -> pl.DataFrame:
+    """Costs that are numbered in the order of booking, each with its payer and authority."""
+    return costs().with_columns(
+        entry_id=pl.format("B-{}", pl.int_range(pl.len()) * 3 + 1000),
+        booked_on=pl.lit(dt.date(2026, 4, 1)) + pl.duration(days=pl.int_range(pl.len()) // 10),
+        payer=pl.lit("land"),
+        authority_id=pl.format("meldebehoerde/09{}", pl.int_range(pl.len()) % 50 + 10_000),
+        service_id=pl.lit("ummeldung"),
+    )[:rows]
+
+
+def against(tmp_path: Path, frame: pl.DataFrame, predecessor: pl.DataFrame | None = None) -> set[str]:
+    path = tmp_path / "predecessor.parquet"
+    (ledger() if predecessor is None else predecessor).write_parquet(path)
+    return failed(deliver(tmp_path, "costs", frame, predecessor_parquet=path, required=("entry_id",)))
+
+
+def test_identifiers_keep_their_meaning_and_rise(tmp_path: Path) -> None:
+    assert against(tmp_path, ledger()) == set()
+    moved_on = pl.col("authority_id").shift(-20).fill_null("meldebehoerde/0910003")
+    assert against(tmp_path, ledger().with_columns(authority_id=moved_on)) == {"identifiers_kept"}
+    one = setting("authority_id", pl.lit("meldebehoerde/0910049"))(ledger())
+    assert against(tmp_path, one) == set()
+    new = ledger(1).with_columns(entry_id=pl.lit("B-1598"))
+    assert against(tmp_path, pl.concat([ledger(), new])) == set()
+    late = new.with_columns(entry_id=pl.lit("B-1301"))
+    assert against(tmp_path, pl.concat([ledger(), late])) == {"identifiers_rise"}
+    unordered = ledger().with_columns(booked_on=pl.col("booked_on").reverse())
+    assert against(tmp_path, pl.concat([unordered, late]), unordered) == set()
+
+
+def test_a_list_without_some_of_its_authorities_is_refused(tmp_path: Path) -> None:
+    rest = pl.concat([ledger().filter(pl.col("authority_id") >= "meldebehoerde/0910010")] * 2)[:ROWS]
+    rest = rest.with_columns(entry_id=pl.format("B-{}", 5000 + pl.int_range(pl.len())))
+    assert against(tmp_path, rest) == {"authorities_complete"}
+    assert against(tmp_path, ledger().filter(pl.col("authority_id") >= "meldebehoerde/0910004")) == set()
+
+
 def test_an_unreadable_delivery_fails_with_its_sentence(tmp_path: Path) -> None:
     sentence = "Statt JSON kam eine HTML-Fehlerseite; bitte die Adresse prüfen."
     [result] = deliver(
@@ -321,4 +389,5 @@ def test_every_check_has_a_delivery_that_it_refuses(tmp_path: Path) -> None:
         "volume_jump",
         "unit_unchanged",
         "unit_of_new_rows",
+        "fresh",
     }  # each has its own test above
