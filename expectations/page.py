@@ -277,7 +277,7 @@ code{font-size:.85rem;overflow-wrap:anywhere}details{margin:.4rem 0}summary{curs
 {% if d.is_admitted %}<span class="passed">✓ {{ both("zugelassen", "admitted") }}</span>{% else %}<span class="error">✕ {{ both("nicht zugelassen", "not admitted") }}</span> {{ both(d.de, d.en) }}{% endif %}
 {% for check in d.failed %}<br><span class="{{ check.state }}">{{ marks[check.state] }}</span> {{ both(check.german, check.english) }} {{ told(check) }}{{ examples(check) }}{% endfor %}</td></tr>{% endfor %}</table>{% endif %}
 <h2>{{ both("Alle Prüfungen", "All checks") }}</h2>
-{% for table, checks in tables.items() %}<details><summary><code>{{ table }}</code> {{ checks|length }}{% for check in checks if check.state != "passed" %} <span class="{{ check.state }}">{{ marks[check.state] }}</span>{% endfor %}</summary>
+{% for table, checks in tables.items() %}<details><summary><code>{{ table or "dbt" }}</code> {{ checks|length }}{% for check in checks if check.state != "passed" %} <span class="{{ check.state }}">{{ marks[check.state] }}</span>{% endfor %}</summary>
 <table>{% for check in checks %}<tr><td class="{{ check.state }}" title="{{ check.state }}">{{ marks[check.state] }}</td><td>{{ both(check.german, check.english) }} <code>{% if check.column %}{{ check.column }} · {% endif %}{{ check.name }}</code></td>
 <td>{{ told(check) }}</td><td>{{ trend(check) }}</td></tr>{% endfor %}</table></details>
 {% endfor %}

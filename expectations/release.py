@@ -1418,7 +1418,20 @@ def _profiles(
     def outside(limit: limits.Threshold) -> str:
         return f"factor not between 1.0 / {limit.value} and {limit.value}"
 
+    few = limit["release_rows_drop_tolerated"]
     checks = [
+        Check(
+            name="not_emptied",
+            severity=few.severity,
+            expected=f"rows, where there were more than {few.value}",
+            description_de="Keine gefüllte Tabelle ist über Nacht leer.",
+            description_en="No filled table is empty overnight.",
+            rows=f"""
+                select distinct regexp_extract(name, '^[a-z]+.[a-z_]+') || ': ' || cast(rows_before as bigint) || ' before' as observed
+                from t
+                where rows_now = 0 and rows_before > {few.value}
+            """,
+        ),
         Check(
             name="filled_as_before",
             severity="warn",

@@ -20,8 +20,11 @@ def test_the_gate_catches_most_random_mutations(published: House, capsys: pytest
     with capsys.disabled():
         print("\n" + mutations.table_of(outcomes).partition("\n  ")[0])
     kinds = {kind: [o.verdict for o in outcomes if o.mutation.kind == kind] for kind in mutations.KINDS}
-    for kind in ("column", "table", "duplicate"):
+    for kind in ("column", "duplicate"):
         assert set(kinds[kind]) == {"refused"}, mutations.table_of(outcomes)
+    # a table of last night's faults, or of the day's contradictions, may be empty; every other is refused
+    lost = {o.mutation.table for o in outcomes if o.mutation.kind == "table" and o.verdict != "refused"}
+    assert lost <= {"metrics.evidence_conflict", "meta.quarantine_summary"}, mutations.table_of(outcomes)
     refused, caught = (sum(o.verdict in verdicts for o in outcomes) / COUNT for verdicts in (("refused",), ("refused", "warned")))
     assert refused >= 0.6, mutations.table_of(outcomes)
     assert caught >= 0.8, mutations.table_of(outcomes)
