@@ -213,7 +213,11 @@ def _trend(name: str, nights: Sequence[Night]) -> list[tuple[date, str]]:
 def _delivery(delivery: Mapping[str, Any]) -> dict[str, Any]:
     failed = [_shown(check, ()) for check in delivery["checks"] if not check["passed"]]
     sentences = {language: safe_text(delivery[f"refusal_{language}"] or "") for language in ("de", "en")}
-    return {**{name: delivery[name] for name in ("land_code", "source", "delivery_id", "is_admitted")}, **sentences, "failed": failed}
+    return {
+        **{name: delivery[name] for name in ("land_code", "source", "delivery_id", "is_admitted")},
+        **sentences,
+        "failed": failed,
+    }
 
 
 _TEMPLATE = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(

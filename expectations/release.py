@@ -1277,8 +1277,23 @@ def _columns_lost(now: _Catalog, before: _Catalog) -> list[str]:
 _DELIVERED = {
     "core.fct_cost": (
         ("land_code", "source", "entry_id"),
-        ("booked_on", "authority_id", "service_id", "wave", "category", "behaviour", "payer", "recurring", "entry_status")
-        + ("amount_eur", "vat_nonrecoverable_eur", "contractor", "call_off", "period_start", "period_end"),
+        (
+            "booked_on",
+            "authority_id",
+            "service_id",
+            "wave",
+            "category",
+            "behaviour",
+            "payer",
+            "recurring",
+            "entry_status",
+            "amount_eur",
+            "vat_nonrecoverable_eur",
+            "contractor",
+            "call_off",
+            "period_start",
+            "period_end",
+        ),
     ),
     "core.fct_listing": (
         ("land_code", "source", "leika_key", "ars", "url", "evidence", "first_observed_on"),
@@ -1327,7 +1342,12 @@ def _unexplained(now: _Catalog, before: _Catalog, limit: Thresholds) -> list[Sui
 
 
 #: Tables of reference: what is in them changes by decisions, rarely, and each is worth a look. What changes with the day is left out.
-_REFERENCE = ("core.dim_land", "core.dim_service", "core.dim_region", "core.dim_authority", "core.bridge_competence") + (
+_REFERENCE = (
+    "core.dim_land",
+    "core.dim_service",
+    "core.dim_region",
+    "core.dim_authority",
+    "core.bridge_competence",
     "core.bridge_region_successor",
     "core.bridge_authority_successor",
     "meta.metric",
@@ -1405,7 +1425,9 @@ def _profiles(
         common = {c: kind for c, kind in now.tables[table].items() if before.tables[table].get(c) == kind}
         profiles = [_profile(connection, f"{database}.{table}", common) for database in ("build", "previous")]
         for column, today, then in zip(common, *profiles, strict=True):
-            values = ", ".join("null" if value is None or not math.isfinite(value) else repr(float(value)) for value in (*today, *then))
+            values = ", ".join(
+                "null" if value is None or not math.isfinite(value) else repr(float(value)) for value in (*today, *then)
+            )
             rows.append(f"({literal(f'{table}.{column}')}, {values})")
     if not rows:
         return []

@@ -378,9 +378,7 @@ def make_audit(settings: Settings, night: Night) -> publication.Audit:
         code: list(land.programme.services) for code in night.measured() if (land := night.laender[code]).programme is not None
     }
     compare = previous if previous.is_file() and settings.as_of is None else None
-    results = release_suite.audit(
-        build, compare, night.run_id, as_of=night.as_of, programme=programme, rebuilt=dbt["rebuilt"]
-    )
+    results = release_suite.audit(build, compare, night.run_id, as_of=night.as_of, programme=programme, rebuilt=dbt["rebuilt"])
     measured = (FEDERAL, *night.measured())
     record = publication.Audit(
         run_id=night.run_id,

@@ -451,7 +451,9 @@ class Night:
             required=[name for name, column in table.schema.columns().items() if not column.nullable],
             predecessor_rows=predecessor.rows_clean if predecessor else None,
             predecessor_parquet=home / predecessor.clean_path if predecessor else None,
-            words={name: words for name, column in table.schema.columns().items() if (words := getattr(column, "categories", None))},
+            words={
+                name: words for name, column in table.schema.columns().items() if (words := getattr(column, "categories", None))
+            },
             history=[(a.record.delivered_at, a.record.rows_clean) for a in before if a.is_admitted][-_NIGHTS_COMPARED:]
             if source.since
             else [],

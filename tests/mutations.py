@@ -116,7 +116,10 @@ def _mutation(
             statements, told = [f"update build.{table} set {quoted} = {quoted} * {factor}"], f"{column} times {factor}, all rows"
         case "date":
             days = chance.choice((-3650, -365, -31, -1, 1, 31, 365, 3650))
-            statements, told = [f"update build.{table} set {quoted} = {quoted} + {days} where {at}"], f"{column} {old} {days:+} days"
+            statements, told = (
+                [f"update build.{table} set {quoted} = {quoted} + {days} where {at}"],
+                f"{column} {old} {days:+} days",
+            )
         case "sign":
             statements, told = [f"update build.{table} set {quoted} = -{quoted} where {at}"], f"{column} -({old})"
         case "null":
@@ -192,7 +195,9 @@ def table_of(outcomes: list[Outcome]) -> str:
         of = [o.verdict for o in outcomes if kind in (o.mutation.kind, "all")]
         if of:
             lines.append(f"{kind:10} {len(of):4} {_share(of, 'refused'):>8} {_share(of, 'warned'):>7} {_share(of, 'missed'):>7}")
-    lines += [f"  {o.verdict}: {o.mutation.kind} {o.mutation.table}: {o.mutation.told}" for o in outcomes if o.verdict != "refused"]
+    lines += [
+        f"  {o.verdict}: {o.mutation.kind} {o.mutation.table}: {o.mutation.told}" for o in outcomes if o.verdict != "refused"
+    ]
     return "\n".join(lines)
 
 

@@ -465,7 +465,12 @@ DAMAGES: dict[str, list[tuple[str, str, str | None, str]]] = {
     "changes": [
         ("release", "tables_kept", None, "drop table core.fct_listing"),
         ("core.fct_listing", "present", None, SAME),
-        ("core.dim_service", "not_empty", None, "alter table core.dim_region rename area_km2 to area_m2; delete from core.dim_service"),
+        (
+            "core.dim_service",
+            "not_empty",
+            None,
+            "alter table core.dim_region rename area_km2 to area_m2; delete from core.dim_service",
+        ),
         ("release", "columns_kept", None, SAME),
         ("release", "rows_kept", None, "delete from core.fct_cost where entry_id not in ('e1', 'e2')"),
         ("release", "rows_nearly_kept", None, SAME),
@@ -556,7 +561,14 @@ def test_no_check_is_without_its_damage(good_results: list[CheckResult], good: P
     jump = {"operational_jump"}  # test_a_wave_that_goes_live_is_reported_and_passes
     agreed = {rule.name for rule in (*agreement.SUMS, *agreement.ROWS)}  # these and what follows from names: test_gate_rules
     agreed |= {"value_known", "not_in_the_future", "measure_not_negative", "of_the_reporting_day", "keys_kept", "reference_kept"}
-    agreed |= {"filled_as_before", "sign_as_before", "unit_as_before", "magnitude_as_before", "not_emptied", "expected_authorities_report"}
+    agreed |= {
+        "filled_as_before",
+        "sign_as_before",
+        "unit_as_before",
+        "magnitude_as_before",
+        "not_emptied",
+        "expected_authorities_report",
+    }
     assert {r.name for r in good_results} - damaged_checks - jump - agreed == set()
 
 

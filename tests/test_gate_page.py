@@ -21,7 +21,9 @@ from tests.house import House
 DAY = dt.date(2026, 6, 15)
 PERSON, SECRET = "Erika Mustermann", "s3cr3t-T0ken-of-the-portal-0123456789abcdef"
 
-GOOD = CheckResult("release", "core.fct_cost", "grain_unique", None, "error", True, False, "0 row(s)", "one row", 0, "Eindeutig.", "Unique.")
+GOOD = CheckResult(
+    "release", "core.fct_cost", "grain_unique", None, "error", True, False, "0 row(s)", "one row", 0, "Eindeutig.", "Unique."
+)
 BAD = dataclasses.replace(
     GOOD,
     name="reference_known",
@@ -29,7 +31,10 @@ BAD = dataclasses.replace(
     passed=False,
     observed=f"2 row(s): https://portal.example/x?key={SECRET}; erika@example.org",
     unexpected_count=2,
-    examples=[{"land_code": "06", "entry_id": PERSON, "authority_id": "jugendamt/06411"}, {"land_code": PERSON, "as_of": "2026-06-15"}],
+    examples=[
+        {"land_code": "06", "entry_id": PERSON, "authority_id": "jugendamt/06411"},
+        {"land_code": PERSON, "as_of": "2026-06-15"},
+    ],
 )
 BROKEN = dataclasses.replace(
     GOOD, name="numbers_finite", passed=False, is_broken=True, observed=f"Could not convert string '{PERSON}' to INT32"
@@ -114,7 +119,9 @@ def test_the_page_asks_no_other_host() -> None:
 
 
 def test_the_trend_shows_checks_that_ever_failed() -> None:
-    night = page.Night(DAY - dt.timedelta(days=1), "passed", {page.identity(BAD.to_dict()): "passed", page.identity(WARNED.to_dict()): "warn"})
+    night = page.Night(
+        DAY - dt.timedelta(days=1), "passed", {page.identity(BAD.to_dict()): "passed", page.identity(WARNED.to_dict()): "warn"}
+    )
     now = page.Night(DAY, "refused", {page.identity(r.to_dict()): page.state_of(r.to_dict()) for r in (GOOD, BAD, WARNED)})
     document = rendered(GOOD, BAD, WARNED, nights=[night, now])
     assert document.count('<i class="passed" title="2026-06-14">') == 2  # as stood out, and among all

@@ -22,7 +22,7 @@ from tests.mutations import NUMBERS, breaks, laboratory
 EMPTY = {"metrics.adoption_by_account"}
 
 #: Rules on the release as a whole: the table and column whose damage they find.
-WHOLE = {rule: ("core.dim_region", "area_km2") for rule in ("magnitude_as_before", "sign_as_before")}
+WHOLE = dict.fromkeys(("magnitude_as_before", "sign_as_before"), ("core.dim_region", "area_km2"))
 _MONEY = ("core.fct_cost", "amount_eur")
 
 #: Families of rules that follow from names or compare with the release before.
@@ -108,7 +108,9 @@ def can_fail(connection: duckdb.DuckDBPyConnection, suite: Suite, check: Check) 
 def _again(connection: duckdb.DuckDBPyConnection, check: Check, table: str) -> list[Suite]:
     """Rules on the release as a whole read it when they are declared."""
     suites = release.declared(connection, True, profiled=[table])
-    return [Suite(s.name, s.table, s.query, [c]) for s in suites for c in s.checks if s.table == "release" and c.name == check.name]
+    return [
+        Suite(s.name, s.table, s.query, [c]) for s in suites for c in s.checks if s.table == "release" and c.name == check.name
+    ]
 
 
 def _fails_itself(connection: duckdb.DuckDBPyConnection, suite: Suite, check: Check) -> bool:
