@@ -880,6 +880,6 @@ def _past(table: str, column: str, may: str, day: date, grain: tuple[str, ...]) 
         expected=f"2000-01-01 .. {day}",
         description_de="Geschehenes liegt nicht nach dem Stichtag und nicht vor aller Zeit.",
         description_en="What happened lies neither after the reporting day nor before all time.",
-        rows=f"select * from t where ({column} > date {literal(day)} and not ({may})) or {column} < date '2000-01-01'",
+        rows=f"select * from t where ({column} > date {literal(day.isoformat())} and not ({may})) or {column} < date '2000-01-01'",
         keys=grain,
     )

@@ -34,8 +34,10 @@ _CODES = {
     "table_name": r"[a-z_.]{3,60}",
     "metric_id": r"[a-z0-9_.]{3,80}",
 }
-_WORDS = ("phase", "payer", "channel", "account", "grain", "evidence", "category", "behaviour", "entry_status", "rule", "outcome")
-_WORDS += ("kind", "stratum_kind", "price_basis", "term", "specification", "source", "recurring", "is_pilot", "is_verified")
+_WORDS = frozenset(
+    "phase payer channel account grain evidence category behaviour entry_status rule outcome kind stratum_kind price_basis term"
+    " specification source recurring is_pilot is_verified".split()
+)
 _WORD, _DAY = re.compile(r"[A-Za-z_]{1,40}"), re.compile(r"\d{4}-\d{2}-\d{2}")
 _DIGEST_DIGITS = 10
 

@@ -157,7 +157,7 @@ def _no_rows(gx: Any) -> Any:
     """The library's expectation that a query returns no rows, asked once: its own form asks for the rows and then counts them, and
     the rows of a release are shown by :func:`_examples` where there are any."""
 
-    class NoUnexpectedRows(gx.expectations.UnexpectedRowsExpectation):  # type: ignore[misc]
+    class NoUnexpectedRows(gx.expectations.UnexpectedRowsExpectation):
         metric_dependencies = ("unexpected_rows_query.row_count",)
 
         def _validate(self, metrics: dict[str, Any], *_: Any, **__: Any) -> dict[str, Any]:
