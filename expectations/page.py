@@ -35,8 +35,28 @@ _CODES = {
     "metric_id": r"[a-z0-9_.]{3,80}",
 }
 _WORDS = frozenset(
-    "phase payer channel account grain evidence category behaviour entry_status rule outcome kind stratum_kind price_basis term"
-    " specification source recurring is_pilot is_verified".split()
+    [
+        "phase",
+        "payer",
+        "channel",
+        "account",
+        "grain",
+        "evidence",
+        "category",
+        "behaviour",
+        "entry_status",
+        "rule",
+        "outcome",
+        "kind",
+        "stratum_kind",
+        "price_basis",
+        "term",
+        "specification",
+        "source",
+        "recurring",
+        "is_pilot",
+        "is_verified",
+    ]
 )
 _WORD, _DAY = re.compile(r"[A-Za-z_]{1,40}"), re.compile(r"\d{4}-\d{2}-\d{2}")
 _DIGEST_DIGITS = 10
