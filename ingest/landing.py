@@ -105,7 +105,7 @@ class Incoming:
         self._sha = hashlib.sha256()
         self.bytes = 0
         try:
-            (root / "tmp").mkdir(parents=True, exist_ok=True)
+            make_folder(root / "tmp")
             handle, name = tempfile.mkstemp(dir=root / "tmp", prefix="incoming-")
         except OSError as error:
             raise LandingError(_disk(error)) from error
@@ -142,7 +142,7 @@ class Incoming:
             self._file.flush()
             os.fsync(self._file.fileno())
             os.chmod(self._path, 0o444)
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(target.parent)
             os.replace(self._path, target)
             _sync(target.parent)
         except OSError as error:
@@ -260,6 +260,16 @@ def _read(path: Path) -> Delivery:
         return Delivery(**document)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise LandingError(f"The sidecar {path} cannot be read ({error}): restore it from a backup or move it away.") from error
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it that are missing, durable on return: a new folder is an entry of its parent, which a power cut
+    loses with everything in it where the parent is not synced. Raises OSError where the disk refuses."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync(folder.parent)
 
 
 def _sync(folder: Path) -> None:

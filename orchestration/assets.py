@@ -26,7 +26,7 @@ from expectations import results as verdicts
 from ingest import clock
 from ingest.landfile import QUESTION_FORMATS, LandFile, Source
 from ingest.tables import FEDERAL, SERVICES, TABLES
-from orchestration import gate_report, publication, warehouse
+from orchestration import disk, gate_report, publication, warehouse
 from orchestration.night import REFERENCE_TABLES, Night, NoData, Refused, SourceState, write_atomically
 from orchestration.settings import Settings, code_version
 
@@ -253,6 +253,8 @@ def inputs_asset(settings: Settings, laender: Mapping[str, LandFile]) -> dg.Asse
             except NoData as error:
                 gate_report.write(night, [], outcome="no_data", message=str(error))
                 raise
+            if settings.as_of is None:
+                publication.require_whole(settings, night.memory)
             write_atomically(night.folder / "inputs.sha256", digest)
             unchanged = not settings.full and settings.as_of is None and _is_published(settings, digest)
         if unchanged:
@@ -267,7 +269,7 @@ def inputs_asset(settings: Settings, laender: Mapping[str, LandFile]) -> dg.Asse
 
 def _is_published(settings: Settings, digest: str) -> bool:
     audit = publication.current_audit(settings)
-    return audit is not None and audit.inputs_sha256 == digest and not publication.verify(settings.current)
+    return audit is not None and audit.inputs_sha256 == digest
 
 
 # ------------------------------------------------------------------------------------------------------------------------- the build
@@ -283,7 +285,7 @@ class _Translator(DagsterDbtTranslator):
         return OWNERS
 
 
-def dbt_models(manifest_path: Path) -> dg.AssetsDefinition:
+def dbt_models(settings: Settings, manifest_path: Path) -> dg.AssetsDefinition:
     """All models, seeds and data tests of the dbt project, built in one go in this process."""
     translator = _Translator()
     manifest = warehouse.load_manifest(manifest_path)
@@ -312,6 +314,8 @@ def dbt_models(manifest_path: Path) -> dg.AssetsDefinition:
             if not outcome.success:
                 more = f" (and {len(outcome.failures) - 1} more)" if len(outcome.failures) > 1 else ""
                 what = outcome.failures[0] if outcome.failures else "dbt build failed without naming a node"
+                if disk.refusal(RuntimeError(" ".join(outcome.failures)), settings.home) is not None:
+                    raise RuntimeError(" ".join(outcome.failures))  # nothing is wrong with the data
                 sentence = f"dbt refuses tonight's build: {what}{more}."
                 page = gate_report.write(night, outcome.tests, outcome="refused", message=sentence)
                 raise Refused(f"{sentence} See {page} and {night.folder}/warehouse.duckdb.")

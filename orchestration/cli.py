@@ -135,15 +135,29 @@ def _summary(release: Path) -> None:
 
 @cli.command()
 @_HOME
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
-def status(home: Path | None, as_json: bool) -> None:
-    """What is published, how the last run ended, and how fresh each source is."""
+@click.option("--json", "as_json", is_flag=True, help="For programs and monitoring.")
+@click.option("--alert", is_flag=True, help="Send what is wrong to webhook and e-mail, once a day; exit 1 where something is.")
+def status(home: Path | None, as_json: bool, alert: bool) -> None:
+    """What is published, how the last run ended, how fresh each source is, and what is wrong.
+
+    Exit codes: 0, with --alert 1 where somebody has to act, 2 usage or configuration.
+    """
+    from orchestration import health
     from orchestration.status import read_status
 
-    state = read_status(_settings(home))
+    settings = _settings(home)
+    state = read_status(settings)
+    if alert:
+        health.tell(settings, health.problems(settings, state, state["now"]), state["now"])
     if as_json:
-        click.echo(json.dumps(state, ensure_ascii=False, indent=1, default=str))
-        return
+        click.echo(json.dumps(state, ensure_ascii=False, indent=1, default=_iso))
+    else:
+        _show_status(state)
+    if alert and not state["health"]["is_well"]:
+        sys.exit(1)
+
+
+def _show_status(state: dict[str, Any]) -> None:
     release, run = state["release"], state["last_run"]
     if release is None:
         click.echo("Nothing is published yet: run 'rollin refresh'.")
@@ -160,6 +174,11 @@ def status(home: Path | None, as_json: bool) -> None:
                 for s in state["sources"]
             ],
         )
+    for problem in state["health"]["problems"]:
+        if not problem["subject"] and not (
+            release is None and problem["code"] == "nothing_published"
+        ):  # sources are in the table
+            click.echo(f"{'Wrong' if problem['severity'] == 'error' else 'Mind'}: {problem['message_en']}")
     for taken in state["withdrawn"]:
         click.echo(
             f"Withdrawn: {taken['land_code']}/{taken['source']} {taken['delivery_id']} since {taken['withdrawn_at'].isoformat()}: "
@@ -414,6 +433,36 @@ def sql(query: str, home: Path | None, form: str, tier: str) -> None:
 @cli.command()
 @click.argument("release", required=False)
 @_HOME
+@_LAENDER
+@click.option("--files", "files_only", is_flag=True, help="Only whether each file still is what was published; at once.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def verify(release: str | None, home: Path | None, laender: Path | None, files_only: bool, as_json: bool) -> None:
+    """Check every byte of RELEASE (default: the current one) and of landing, rebuild it from landing, and compare table by table.
+
+    Exit codes: 0 whole and equal, 1 not, 2 usage or configuration. Nothing of the home is changed.
+    """
+    from orchestration.progress import show_progress
+    from orchestration.verification import verify as run
+
+    with show_progress():
+        found = run(_settings(home, laender), release, files_only=files_only)
+    if as_json:
+        click.echo(json.dumps(found.to_dict(), ensure_ascii=False, indent=1))
+    else:
+        click.echo(f"Release {found.release_id}: {found.files} files, {len(found.damage)} findings on files.")
+        if found.tables_equal is not None:
+            click.echo(
+                f"Rebuilt from {found.landed_objects} landed objects: {found.tables_equal} tables equal, {len(found.differences)} not."
+            )
+        for sentence in [*found.damage, *found.differences, *found.notes]:
+            click.echo(f"- {sentence}")
+    if not found.is_whole:
+        _fail("This is not what was published. See above; restore what was changed from the back-up.", 1)
+
+
+@cli.command()
+@click.argument("release", required=False)
+@_HOME
 def rollback(release: str | None, home: Path | None) -> None:
     """Make RELEASE, or the one before the current, current again."""
     from orchestration import publication
@@ -554,6 +603,11 @@ def _percent(share: float | None) -> str:
 def _finite(value: Any) -> Any:
     """JSON knows neither infinity nor NaN: they become null."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _iso(value: Any) -> Any:
+    """Instants and days as ISO text."""
+    return value.isoformat() if isinstance(value, date) else str(value)
 
 
 def _plain(value: Any) -> Any:

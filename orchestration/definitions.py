@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from ingest import landfile
-from orchestration import assets, warehouse
+from orchestration import assets, sensors, warehouse
 from orchestration.night import Night, open_night
 from orchestration.settings import Settings
 
@@ -21,9 +21,21 @@ telemetry:
   enabled: false
 nux:
   enabled: false
+"""
+
+#: Where Dagster keeps runs, events and schedules: files of the home, or PostgreSQL where its address is set. The address stays in the
+#: environment: ``dagster.yaml`` names the variable only.
+STORAGE_YAML = """\
 event_log_storage:
   module: orchestration.event_log
   class: PooledEventLogStorage
+"""
+POSTGRES_VARIABLE = "ROLLIN_DAGSTER_POSTGRES_URL"
+POSTGRES_YAML = f"""\
+storage:
+  postgres:
+    postgres_url:
+      env: {POSTGRES_VARIABLE}
 """
 
 
@@ -65,12 +77,13 @@ def build_defs(settings: Settings) -> dg.Definitions:
             *per_source,
             assets.competences_asset(laender),
             assets.inputs_asset(settings, laender),
-            assets.dbt_models(manifest),
+            assets.dbt_models(settings, manifest),
             assets.audit_asset(settings, manifest),
             assets.release_asset(settings, manifest),
         ],
         jobs=[job],
         schedules=[every_night],
+        sensors=[sensors.failure_sensor(settings), sensors.freshness_sensor(settings)],
         resources={"night": night},
         executor=dg.in_process_executor,  # also for what the web page starts outside the job: each process would want the home's lock
     )

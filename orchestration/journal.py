@@ -14,13 +14,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ingest.landing import make_folder
+
 
 def append(path: Path, at: datetime, document: Mapping[str, Any]) -> None:
     """Add a line: ``document`` and the instant ``at``. Durable on return; a line that a kill cut short before it stays its own line.
 
     Raises OSError where the disk refuses.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     line = json.dumps({"at": at.isoformat(), **document}, ensure_ascii=False).encode() + b"\n"
     with path.open("a+b") as file:
         if file.seek(0, os.SEEK_END):

@@ -42,10 +42,10 @@ from ingest.clean import QUARANTINE_SCHEMA, CleaningRecord, clean_delivery
 from ingest.directory import OPEN_START, Reference, authority_successors, build_references, region_successors
 from ingest.fetch import FetchOutcome, fetch_source
 from ingest.landfile import QUESTION_FORMATS, LandFile, LandFileError, Source, load
-from ingest.landing import Delivery, Landing, object_path
+from ingest.landing import Delivery, Landing, make_folder, object_path
 from ingest.portals import Question
 from ingest.tables import FEDERAL, TABLES
-from orchestration import alerts, journal, licences, withdrawals
+from orchestration import alerts, disk, journal, licences, withdrawals
 from orchestration.deliveries import judgements
 from orchestration.questions import questions
 from orchestration.settings import Settings, UsageError, code_version
@@ -73,6 +73,9 @@ class NoData(Exception):
 class Busy(Exception):
     """Another refresh of this home is running (exit code 5)."""
 
+
+#: Records of this process' runs that the disk refused, by run_id.
+UNWRITTEN: dict[str, dict[str, Any]] = {}
 
 #: What an exception of ours says about the outcome of a run; every other one is unexpected.
 _OUTCOMES: dict[type[Exception], str] = {Refused: "refused", NoData: "no_data", UsageError: "misconfigured"}
@@ -142,6 +145,14 @@ class Night:
         self.message: str | None = None
         self.release_id: str | None = None
 
+    @functools.cached_property
+    def memory(self) -> list[Path]:
+        """The releases whose public tier everybody knows tonight, oldest first; none where the past is rebuilt."""
+        if self.settings.as_of is not None:
+            return []
+        releases = self.settings.published / "releases"
+        return sorted(r for r in releases.glob("[0-9]*") if not r.name.endswith("-asof") and (r / "public").is_dir())
+
     # ------------------------------------------------------------------------------------------------------------------ the record
 
     @contextlib.contextmanager
@@ -166,7 +177,11 @@ class Night:
             "code_version": code_version(),
             "legs": {name: round(seconds, 3) for name, seconds in self.legs.items()},
         }
-        write_atomically(self.folder / "run.json", json.dumps(document, ensure_ascii=False, indent=1))
+        try:
+            write_atomically(self.folder / "run.json", json.dumps(document, ensure_ascii=False, indent=1))
+        except OSError as error:  # a full disk must not hide what the run has to say
+            log.error("The record of run %s could not be written: %s", self.run_id, error.strerror)
+            UNWRITTEN[self.run_id] = document
 
     @contextlib.contextmanager
     def step(self, leg: str) -> Iterator[None]:
@@ -175,10 +190,12 @@ class Night:
             with self.leg(leg):
                 yield
         except Exception as error:
-            outcome = _OUTCOMES.get(type(error), "failed")
-            message = str(error) if type(error) in _OUTCOMES else f"{leg}: {type(error).__name__}: {error}"
-            self.conclude(outcome, message)
+            outcome = next((name for kind, name in _OUTCOMES.items() if isinstance(error, kind)), "failed")
+            message = str(error) if outcome != "failed" else f"{leg}: {type(error).__name__}: {error}"
+            if outcome == "failed" and (told := disk.refusal(error, self.settings.home)) is not None:
+                message = f"{leg}: {told}"
             alerts.send(self.settings, outcome=outcome, message=message, run_id=self.run_id)
+            self.conclude(outcome, message)
             raise
 
     # ------------------------------------------------------------------------------------------------------------------- the sources
@@ -628,16 +645,14 @@ class Night:
 
         No part of the inputs' sha256: it changes with every release. A rebuilt past has no public tier and recalls nothing.
         """
-        releases = self.settings.published / "releases"
-        nights = sorted(r for r in releases.glob("[0-9]*") if not r.name.endswith("-asof") and (r / "public").is_dir())
         for name, (table, schema) in _PUBLIC_MEMORY.items():
             (inputs / name).mkdir()
             pl.DataFrame(schema=schema).write_parquet(inputs / name / "schema.parquet")
-            if nights and self.settings.as_of is None:
-                shown = nights[-1] / "public" / "parquet" / f"{table}.parquet"
+            for release in self.memory[-1:]:
+                shown = release / "public" / "parquet" / f"{table}.parquet"
                 if not shown.is_file():
                     raise UsageError(
-                        f"The public tier of release {nights[-1].name} lacks {table}, which tonight's must not contradict: "
+                        f"The public tier of release {release.name} lacks {table}, which tonight's must not contradict: "
                         "restore that release from the back-up."
                     )
                 os.symlink(os.path.relpath(shown, (inputs / name).resolve()), inputs / name / "shown.parquet")
@@ -726,7 +741,7 @@ class Night:
 
     def open_folder(self) -> None:
         """Make the run's folder, point ``tonight`` to it, and clear what earlier runs no longer need."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         pointer = self.settings.build / "tonight"
         aside = pointer.with_name(".tonight")
         aside.unlink(missing_ok=True)
@@ -825,18 +840,22 @@ def _laender_path(landing: Landing) -> Path:
 @contextlib.contextmanager
 def lock(settings: Settings) -> Iterator[None]:
     """One refresh at a time: a lock of the operating system, which a killed process cannot leave behind. Re-entrant."""
+    held_by_us = False
     try:
-        settings.home.mkdir(parents=True, exist_ok=True)
+        make_folder(settings.home)
         held = FileLock(settings.home / "refresh.lock", blocking=False, thread_local=False, is_singleton=True)
         with held:
+            held_by_us = True
             yield
     except Timeout:
         raise Busy(
             f"Another refresh of {settings.home} is running: wait until it ends, 'rollin status' shows what it published."
         ) from None
-    except PermissionError as error:
+    except OSError as error:
+        if held_by_us:  # of what was done under the lock
+            raise
         raise UsageError(
-            f"{settings.home} cannot be written ({error.strerror}): correct its rights or name another folder with --home."
+            f"{settings.home} cannot be written ({error.strerror}): correct its rights, free space, or name another folder with --home."
         ) from None
 
 
@@ -952,7 +971,7 @@ def _enums_as_text(schema: pl.Schema) -> pl.Schema:
 
 def write_atomically(path: Path, text: str) -> None:
     """Write a small file so that a reader sees the old one or the new one, also after a power cut."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     with aside.open("w", encoding="utf-8") as file:
         file.write(text)

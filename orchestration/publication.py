@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
@@ -25,11 +26,14 @@ import duckdb
 
 from dbt_project import public_tier
 from expectations.release import GRAIN
+from ingest.landing import make_folder
 from orchestration import attribution, changes, data_package, dcat, lineage, workbook
 from orchestration.lineage import Lineage
-from orchestration.night import sync_folder, write_atomically
+from orchestration.night import Refused, sync_folder, write_atomically
 from orchestration.publisher import Publisher
 from orchestration.settings import Settings, UsageError
+
+log = logging.getLogger("rollin.publication")
 
 #: The oldest DuckDB that opens a release (DESIGN: 1.2 and later).
 STORAGE_VERSION = "v1.2.0"
@@ -39,6 +43,7 @@ SCHEMAS = ("core", "metrics", "meta")
 
 #: The folder of a release that may leave the house.
 PUBLIC = "public"
+_SUM = re.compile(rb"([0-9a-f]{64})  (.+)")
 _RELEASE_ID = re.compile(r"^\d{8}T\d{6}Z-[0-9a-f]{8}(-asof)?$")
 
 #: Tables that only the publisher can know, with their columns: type, description.
@@ -121,6 +126,10 @@ _PUBLIC_OWN = ("release", "column")
 
 class PublicationRefused(RuntimeError):
     """The build is not the one that was audited, or the audit did not pass: nothing was published."""
+
+
+class DamagedRelease(Refused):
+    """A release that the next one has to be compared with is not what was published."""
 
 
 class UnknownRelease(UsageError):
@@ -216,7 +225,7 @@ def publish(
         raise PublicationRefused(f"Not rebuilt in this run: {', '.join(missing)}. Run the refresh again with --full.")
 
     releases = settings.published / "releases"
-    releases.mkdir(parents=True, exist_ok=True)
+    make_folder(releases)
     release_id = f"{now:%Y%m%dT%H%M%SZ}-{run_id.replace('-', '')[:8]}" + ("-asof" if settings.as_of else "")
     aside = releases / f".{release_id}"
     shutil.rmtree(aside, ignore_errors=True)
@@ -238,6 +247,10 @@ def publish(
         public = aside / PUBLIC
         public.mkdir()
         _publish_public(public, build, audit, release_id, now, public_copies(marts, masked), traced, publisher)
+    if audit.build_sha256 != sha256_of(build):
+        raise PublicationRefused(
+            "The build changed while it was copied: run the refresh again and let nobody open the build file."
+        )
     shutil.copyfile(build.with_name("audit.json"), aside / "audit.json")
     if (gate := build.with_name("gate")).is_dir():  # the gate's page of this run (gate_report)
         shutil.copytree(gate, aside / "gate")
@@ -246,7 +259,10 @@ def publish(
     sync_folder(releases)
     if settings.as_of is None:
         point_to(settings, release_id)
-        retain(settings)
+        try:
+            retain(settings)
+        except OSError as error:  # it is published; what is too old goes another night
+            log.warning("Older releases could not be removed: %s.", error.strerror)
     return release_id
 
 
@@ -262,16 +278,60 @@ def point_to(settings: Settings, release_id: str) -> None:
 def verify(release: Path) -> list[str]:
     """What is wrong with the files of a release, one sentence each: changed, missing or unlisted ones; empty where it is whole."""
     try:
-        lines = (release / SUMS).read_text(encoding="utf-8").splitlines()
+        sums = (release / SUMS).read_bytes()
     except OSError:
         return [f"{release.name} has no {SUMS}: it is not a whole release."]
-    listed = {path: sha for sha, path in (line.split("  ", 1) for line in lines)}
+    lines = [_SUM.fullmatch(line) for line in sums.split(b"\n")]
+    # to the byte as it was written: nothing but the line end after the last line is empty
+    if not sums.endswith(b"\n") or any(line is None for line in lines[:-1]):
+        return [f"{SUMS} was changed."]
+    listed = {os.fsdecode(line[2]): line[1].decode() for line in lines if line is not None}
     found = {str(path.relative_to(release)) for path in release.rglob("*") if path.is_file()} - {SUMS}
     return [
         *(f"{path} is missing." for path in sorted(set(listed) - found)),
         *(f"{path} is not listed in {SUMS}." for path in sorted(found - set(listed))),
-        *(f"{path} was changed." for path in sorted(set(listed) & found) if sha256_of(release / path) != listed[path]),
+        *(f"{path} was changed." for path in sorted(set(listed) & found) if _hash_or_none(release / path) != listed[path]),
     ]
+
+
+def own_tables() -> tuple[str, ...]:
+    """Names of the tables in schema meta that the publisher writes and the build does not have."""
+    return tuple(_OWN)
+
+
+def _hash_or_none(path: Path) -> str | None:
+    try:
+        return sha256_of(path)
+    except OSError:  # what cannot be read is not what was published
+        return None
+
+
+def require_whole(settings: Settings, memory: Sequence[Path]) -> None:
+    """Raise DamagedRelease where the current release, or the newest of ``memory``, is damaged: the next one is compared with the one
+    and continues the suppressions of the other. ``memory``: the releases with a public tier, oldest first.
+    """
+    if os.path.lexists(settings.current) and (problems := verify(settings.current)):
+        raise DamagedRelease(
+            f"The current release {current_id(settings)} is damaged ({problems[0]} {len(problems)} in all): return to the one before with "
+            "'rollin rollback', or restore it from the back-up; then run the refresh again."
+        )
+    for release in memory[-1:]:
+        if problems := verify(release / PUBLIC):
+            raise DamagedRelease(
+                f"The public tier of release {release.name} is damaged ({problems[0]} {len(problems)} in all), and the next one must not "
+                "contradict it: restore that release from the back-up; then run the refresh again."
+            )
+
+
+def require_clock(settings: Settings, now: datetime) -> None:
+    """Raise UsageError where the clock is behind the newest release: what was received since would not count, and releases sort by time."""
+    nights = [r for r in release_ids(settings) if not r.endswith("-asof")]
+    if nights and nights[-1][:16] > f"{now:%Y%m%dT%H%M%SZ}":
+        raise UsageError(
+            f"The clock says {now:%Y-%m-%d %H:%M:%S} UTC and release {nights[-1]} is from later: set the clock of this machine "
+            "(or ROLLIN_NOW). Where the clock was ahead then, restore the home from the back-up before it; a past day is rebuilt with "
+            "--as-of."
+        )
 
 
 def release_ids(settings: Settings) -> list[str]:

@@ -9,6 +9,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -16,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from ingest import clock
-from orchestration.night import Busy, Night, NoData, as_known_then, lock
+from orchestration import alerts, disk, progress
+from orchestration.night import UNWRITTEN, Busy, Night, NoData, as_known_then, lock
 from orchestration.settings import Settings, UsageError
 
 log = logging.getLogger("rollin.refresh")
@@ -48,19 +50,24 @@ def refresh(settings: Settings) -> RefreshResult:
             return _run(placed)
     except Busy as error:
         return RefreshResult("busy", str(error))
-    except UsageError as error:
-        return RefreshResult("misconfigured", str(error))
-    except NoData as error:
-        return RefreshResult("no_data", str(error))
+    except (UsageError, NoData, OSError) as error:  # before a step began that would have told it
+        outcome = {UsageError: "misconfigured", NoData: "no_data"}.get(type(error), "failed")
+        message = str(error) if outcome != "failed" else disk.refusal(error, settings.home) or f"{type(error).__name__}: {error}"
+        if settings.as_of is None:
+            alerts.send(settings, outcome=outcome, message=message, run_id="")
+        return RefreshResult(outcome, message)
 
 
 def _run(settings: Settings) -> RefreshResult:
-    from orchestration import alerts, publication
+    from orchestration import publication
     from orchestration.publisher import Publisher
 
     settings = as_known_then(settings)
     Publisher.from_environ(settings.environ)
+    if settings.as_of is None:
+        publication.require_clock(settings, settings.now())
     run_id = str(uuid.uuid4())
+    progress.run_id.set(run_id)
     Night(settings, run_id).require_land()  # a configuration that cannot work is told before anything is loaded or fetched
     publication.sweep(settings)
     try:
@@ -86,7 +93,7 @@ def _run(settings: Settings) -> RefreshResult:
         raise
     except Exception as error:
         log.debug("unexpected", exc_info=True)
-        message = f"{type(error).__name__}: {error}"
+        message = disk.refusal(error, settings.home) or f"{type(error).__name__}: {error}"
         alerts.send(settings, outcome="failed", message=message, run_id=run_id)
         return RefreshResult("failed", message, run_id)
     record = read_run(settings, run_id)
@@ -122,19 +129,35 @@ def read_run(settings: Settings, run_id: str) -> dict[str, Any] | None:
     with contextlib.suppress(OSError, ValueError):
         record: dict[str, Any] = json.loads((settings.build / run_id / "run.json").read_text(encoding="utf-8"))
         return record
-    return None
+    return UNWRITTEN.get(run_id)
 
 
 def prepare_instance(settings: Settings) -> None:
-    """Dagster's own folder, with telemetry off."""
-    from orchestration.definitions import INSTANCE_YAML
+    """Dagster's own folder, with telemetry off, its books in files or, where ROLLIN_DAGSTER_POSTGRES_URL is set, in PostgreSQL.
+
+    A ``dagster.yaml`` that somebody changed by hand is left as it is. Raises UsageError where the PostgreSQL library is not installed.
+    """
+    from orchestration.definitions import INSTANCE_YAML, POSTGRES_VARIABLE, POSTGRES_YAML, STORAGE_YAML
 
     home = settings.home / "dagster"
     home.mkdir(parents=True, exist_ok=True)
     os.environ["DAGSTER_HOME"] = str(home)
     path = home / "dagster.yaml"
-    if not path.is_file():
-        path.write_text(INSTANCE_YAML, encoding="utf-8")
+    ours = {is_postgres: INSTANCE_YAML + (POSTGRES_YAML if is_postgres else STORAGE_YAML) for is_postgres in (False, True)}
+    address = os.environ.get(POSTGRES_VARIABLE)
+    if is_postgres := bool(address):
+        import importlib.util
+
+        # dagster-postgres works with psycopg2; an address that names no driver means another one since SQLAlchemy 2.1
+        os.environ[POSTGRES_VARIABLE] = re.sub(r"^postgres(ql)?://", "postgresql+psycopg2://", str(address))
+
+        if importlib.util.find_spec("dagster_postgres") is None:
+            raise UsageError(
+                f"{POSTGRES_VARIABLE} is set and dagster-postgres is not installed: install rollin[postgres], or unset it."
+            )
+    present = path.read_text(encoding="utf-8") if path.is_file() else None
+    if present != ours[is_postgres] and (present is None or present in ours.values()):
+        path.write_text(ours[is_postgres], encoding="utf-8")
 
 
 def _bury_killed_runs(instance: Any) -> None:

@@ -36,7 +36,7 @@ from ingest.clean import (
 from ingest.clean.engine import QUARANTINE_SCHEMA, Context, Outcome, TableRules, clean_frame
 from ingest.directory import Reference
 from ingest.landfile import LandFile, Source
-from ingest.landing import Delivery, Landing, LandingError
+from ingest.landing import Delivery, Landing, LandingError, make_folder
 from ingest.tables import TABLES
 
 __all__ = ["CLEANING_VERSION", "QUARANTINE_SCHEMA", "RULES", "CleaningRecord", "clean_delivery", "fingerprint_of"]
@@ -154,7 +154,7 @@ def clean_delivery(
     quarantine_path = home / "quarantine" / source.table / land.land_code / source.name / f"{file}.parquet"
     clean_aside, quarantine_aside = (path.with_name(f".{path.name}.{os.getpid()}") for path in (clean_path, quarantine_path))
     for path in (clean_path, quarantine_path, record_path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
     for part in delivery.parts:
         if not landing.verify(part):
             raise LandingError(
