@@ -44,7 +44,7 @@ class Problem:
     @property
     def key(self) -> str:
         """What makes it the same problem as yesterday's."""
-        return f"{self.code} {self.subject}"
+        return f"{self.code} {self.subject}".rstrip()
 
 
 def problems(settings: Settings, state: dict[str, Any], now: datetime) -> list[Problem]:

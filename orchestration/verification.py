@@ -17,6 +17,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -40,6 +41,10 @@ STAMPS = {"release_id", "run_id", "published_at", "last_attempt_at", "code_versi
 
 #: DOUBLE values are equal within this share of their size: sums in parallel differ in their last bits.
 RELATIVE_TOLERANCE = 1e-12
+
+#: The name of a home to rebuild in, below ``build``, and after what time nobody can be working in it any more.
+_ASIDE = ".verify-"
+_LEFT_AFTER_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -193,7 +198,10 @@ def _public_before(settings: Settings, release_id: str) -> Path | None:
 def _home_of_landing(settings: Settings) -> Iterator[Path]:
     """A home of its own that has landing and nothing else; it is gone afterwards."""
     settings.build.mkdir(parents=True, exist_ok=True)
-    home = Path(tempfile.mkdtemp(prefix=".verify-", dir=settings.build))
+    for left in settings.build.glob(f"{_ASIDE}*"):  # by one that was killed; a young one may be at work
+        if time.time() - left.stat().st_mtime > _LEFT_AFTER_SECONDS:
+            shutil.rmtree(left, ignore_errors=True)
+    home = Path(tempfile.mkdtemp(prefix=_ASIDE, dir=settings.build))
     try:
         os.symlink(settings.home / "landing", home / "landing")
         yield home

@@ -36,7 +36,7 @@ class Smtp(socketserver.ThreadingTCPServer):
         self.logins: list[str] = []
         self.plain_commands: list[bytes] = []
         super().__init__(("127.0.0.1", 0), Session)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
     @property
     def port(self) -> int:

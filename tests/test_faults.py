@@ -18,11 +18,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 
 from ingest.landing import Landing, LandingError, Part
-from orchestration import alerts, disk, publication, warehouse
+from orchestration import alerts, assets, disk, publication, warehouse
 from orchestration.night import Night, write_atomically
+from orchestration.refresh import read_run
 from orchestration.settings import Settings
 from orchestration.status import read_status
 from orchestration.verification import landing_damage
@@ -34,9 +36,13 @@ MEBIBYTE = 1 << 20
 # --------------------------------------------------------------------------------------------------------------------- the publication
 
 
+#: Some tables of each schema, none of them masked: every act of a publication is made for each table alike.
+TABLES = {"dim_land", "dim_service", "dim_authority", "programme_coverage_daily", "pilot_coverage_daily", "source_status"}
+
+
 @dataclasses.dataclass
 class Publication:
-    """A home whose newest build can be published again and again."""
+    """A home whose newest build can be published again and again, in part: ``TABLES``."""
 
     home: Path
     days: int = 0
@@ -45,7 +51,7 @@ class Publication:
         self.settings = Settings(home=self.home, environ={"ROLLIN_KEEP_RELEASES": "2"})
         self.build = (self.settings.build / "tonight").resolve() / "warehouse.duckdb"
         manifest = warehouse.load_manifest(self.settings.build / "dbt" / "manifest.json")
-        self.marts, self.masked = warehouse.marts(manifest), warehouse.masked(manifest)
+        self.marts = [node for node in warehouse.marts(manifest) if node["name"] in TABLES]
         self.audit = publication.Audit.read(self.build.with_name("audit.json"))
 
     def publish(self) -> str:
@@ -54,9 +60,7 @@ class Publication:
         self.days += 1
         now = PARAMETERS.night + timedelta(days=self.days)
         publication.sweep(self.settings)
-        return publication.publish(
-            self.settings, self.build, run_id=self.audit.run_id, now=now, marts=self.marts, masked=self.masked
-        )
+        return publication.publish(self.settings, self.build, run_id=self.audit.run_id, now=now, marts=self.marts)
 
     def assert_whole(self) -> str:
         """Whatever looks like a release is one, and ``current`` names one of them. Returns its id."""
@@ -200,7 +204,7 @@ def real_disk(tmp_path: Path) -> Iterator[Disk]:
 def test_publications_on_a_disk_that_runs_full(published: House, real_disk: Disk, environment: None) -> None:
     """DuckDB's and Parquet's own writes are refused too: from nothing free to nearly enough."""
     release = Publication(copied(published, real_disk.folder / "home"))
-    before = release.assert_whole()
+    before = release.publish()
     size = sum(path.stat().st_size for path in release.settings.current.rglob("*") if path.is_file())
     for share in (0.0, 0.1, 0.5, 0.9):
         publication.sweep(release.settings)
@@ -241,15 +245,11 @@ def test_nights_on_a_full_and_on_a_read_only_disk(
     result = house.night(days=1)
     assert_untouched(result.exit_code, result.message, "cannot be written", "correct its rights, free space")
     real_disk.read_only(False)
-    for free in (0, 8 * MEBIBYTE):  # at the first act; while the warehouse is built
+    for free in (0, 8 * MEBIBYTE):  # at the first act; while the warehouse is built. What the next night makes of it: test_kill
         real_disk.free(free)
         result = house.night()
         assert result.exit_code == 1
         assert_untouched(result.exit_code, result.message, "the disk is full: free space")
-    real_disk.free(500 * MEBIBYTE)
-    result = house.night()
-    assert result.outcome == "published", result.message
-    assert publication.verify(house.settings.current) == [] and house.current != before
 
 
 # -------------------------------------------------------------------------------------------------------------------- what is altered
@@ -306,10 +306,15 @@ def test_a_damaged_release_is_no_standard_for_the_next_one(house: House) -> None
     before = str(house.current)
     harmed = house.settings.current.resolve() / "csv" / "core" / "fct_cost.csv"
     flip(harmed)
-    result = house.night(days=1)
-    assert (result.outcome, result.exit_code) == ("refused", 3), result.message
-    assert f"The current release {before} is damaged (csv/core/fct_cost.csv was changed." in result.message
-    assert "'rollin rollback'" in result.message and result.message.endswith("then run the refresh again.")
+    os.environ["ROLLIN_NOW"] = house.now.isoformat()
+    night = Night(house.settings, "another-run")
+    night.open_folder()
+    step = assets.inputs_asset(house.settings, night.laender)  # the step that the build depends on
+    assert not dg.materialize([step], resources={"night": night}, raise_on_error=False).success
+    record = read_run(house.settings, "another-run")
+    assert record is not None and record["outcome"] == "refused"  # exit code 3
+    assert f"The current release {before} is damaged (csv/core/fct_cost.csv was changed." in record["message"]
+    assert "'rollin rollback'" in record["message"] and record["message"].endswith("then run the refresh again.")
     assert house.current == before
     assert "release_damaged" in [problem["code"] for problem in read_status(house.settings)["health"]["problems"]]
     flip(harmed)  # restored from the back-up
@@ -332,7 +337,7 @@ def test_a_clock_that_jumps_back_changes_nothing(house: House) -> None:
     assert (result.outcome, result.exit_code) == ("misconfigured", 2)
     assert "The clock says 2026-06-14" in result.message and "set the clock" in result.message
     assert house.current == before and sorted((house.home / "landing").rglob("*")) == landed
-    assert house.night(days=1).outcome == "unchanged" or house.current != before  # the clock was set again
+    publication.require_clock(house.settings, house.now + timedelta(days=1))  # the clock was set again
 
 
 # ---------------------------------------------------------------------------------------------------------------------- the power cut
@@ -389,7 +394,7 @@ def test_current_flips_only_after_everything_that_it_names_is_on_the_disk(
             target.name == publication.SUMS and target.parent.name != publication.PUBLIC
         ):  # the sums say that all others are whole
             others = [path for path in target.parent.rglob("*") if path.is_file() and publication.SUMS not in path.name]
-            assert len(others) > 100 and syncs.lost(*others) == []
+            assert len(others) > 30 and syncs.lost(*others) == []
 
     syncs.before_replace.append(at_the_flip)
     release.publish()

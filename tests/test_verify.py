@@ -13,10 +13,12 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from click.testing import CliRunner
 
 from orchestration import publication, verification
+from orchestration.cli import cli
 from orchestration.settings import Settings, UsageError
-from tests.conftest import ROOT, Rollin
+from tests.conftest import ROOT
 from tests.house import House
 
 
@@ -74,7 +76,7 @@ def shell(name: str) -> str:
 
 
 def test_what_was_backed_up_is_restored_and_follows_from_what_was_received(
-    published: House, tmp_path: Path, environment: None, rollin: Rollin
+    published: House, tmp_path: Path, environment: None
 ) -> None:
     """The page's own commands; then, from landing alone, every table of both tiers is made again and is the same."""
     if shutil.which("flock") is None:
@@ -107,7 +109,13 @@ def test_what_was_backed_up_is_restored_and_follows_from_what_was_received(
     assert publication.current_id(settings) == published.current
     assert sorted(path.name for path in home.iterdir()) == ["landing", "published"]
 
+    received = {path: path.stat().st_mtime_ns for path in (home / "landing").rglob("*")}
+    killed = settings.build / ".verify-killed"
+    killed.mkdir(parents=True)
+    (killed / "landing").symlink_to(home / "landing")
+    os.utime(killed, (0, 0))
     found = verification.verify(settings)
+    assert {path: path.stat().st_mtime_ns for path in (home / "landing").rglob("*")} == received  # it is read, and nothing else
     assert found.damage == [] and found.differences == [] and found.is_whole, found
     with duckdb.connect(str(settings.current / "warehouse.duckdb"), read_only=True) as con:
         exact = con.execute("select count(*) from duckdb_tables()").fetchall()[0][0]
@@ -140,7 +148,7 @@ def two(tmp_path: Path) -> tuple[Path, Path]:
         with duckdb.connect(str(path)) as con:
             con.execute("create schema core")
             con.execute(
-                "create table core.t as select i as key, 'x' || i as word, 0.1 * i as share, (i / 7)::decimal(18, 2) as amount_eur,"
+                "create table core.t as select i as key, 'x' || i as word, 0.1::double * i as share, (i / 7)::decimal(18, 2) as amount_eur,"
                 " 'run' as run_id from range(1000) as t (i)"
             )
     return paths
@@ -175,7 +183,7 @@ def test_tables_are_compared_exactly_and_sums_to_their_last_bits(two: tuple[Path
     assert verification.compare(build, release, {})[1] == ["core.t was not rebuilt."]
 
 
-def test_what_cannot_be_verified_is_said(published: House, tmp_path: Path, rollin: Rollin) -> None:
+def test_what_cannot_be_verified_is_said(published: House, tmp_path: Path, environment: None) -> None:
     with pytest.raises(UsageError, match="Nothing is published yet"):
         verification.verify(Settings(home=tmp_path))
     with pytest.raises(UsageError, match=r"There is no release 'x'\. Known: 2026"):
@@ -184,7 +192,7 @@ def test_what_cannot_be_verified_is_said(published: House, tmp_path: Path, rolli
     path = tmp_path / "home" / "published" / "current" / "csv" / "core" / "dim_land.csv"
     path.chmod(0o644)
     path.write_text("")
-    ran = rollin("verify", "--json", home=tmp_path / "home")
-    assert ran.returncode == 1 and "This is not what was published" in ran.stderr
+    ran = CliRunner().invoke(cli, ["verify", "--json", "--home", str(tmp_path / "home")])
+    assert ran.exit_code == 1 and "This is not what was published" in ran.stderr
     found = json.loads(ran.stdout)
     assert found["damage"] == ["csv/core/dim_land.csv was changed."] and "was not rebuilt" in found["notes"][0]
