@@ -285,13 +285,11 @@ def _difference(con: duckdb.DuckDBPyConnection, rebuilt: str, released: str, spi
     one, other = frames
     for name in columns:
         if name in floats:
-            a, b = one[name].fill_nan(float("inf")), other[name].fill_nan(float("inf"))
-            size = pl.max_horizontal(pl.col("a").abs(), pl.col("b").abs())
-            near = pl.DataFrame({"a": a, "b": b}).select(
-                (
-                    pl.col("a").eq_missing(pl.col("b")) | ((pl.col("a") - pl.col("b")).abs() <= RELATIVE_TOLERANCE * size)
-                ).fill_null(False)
-            )
+            a, b = pl.col("a"), pl.col("b")
+            size = pl.max_horizontal(a.abs(), b.abs())
+            # NaN is NaN's equal here; it and infinity are near to nothing else
+            is_near = a.is_finite() & b.is_finite() & ((a - b).abs() <= RELATIVE_TOLERANCE * size)
+            near = pl.DataFrame({"a": one[name], "b": other[name]}).select((a.eq_missing(b) | is_near).fill_null(False))
             wrong = near.height - int(near.to_series().sum())
         else:
             wrong = int(one[name].ne_missing(other[name]).sum())

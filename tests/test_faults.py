@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -22,6 +23,7 @@ import dagster as dg
 import pytest
 
 from ingest.landing import Landing, LandingError, Part
+from ingest.portals import base
 from orchestration import alerts, assets, disk, publication, warehouse
 from orchestration.night import Night, write_atomically
 from orchestration.refresh import read_run
@@ -155,6 +157,67 @@ def test_a_disk_that_refuses_any_act_of_the_publication_leaves_the_release(relea
     assert release.assert_whole() == published
     left = sorted(path.name for path in (release.settings.published / "releases").iterdir())
     assert left == publication.release_ids(release.settings)
+
+
+def test_a_disk_that_refuses_any_act_of_receiving_or_cleaning_loses_nothing(
+    published: House, tmp_path: Path, environment: None, refuser: Refuser
+) -> None:
+    shutil.copytree(published.home / "landing", tmp_path / "home" / "landing")
+    os.environ["ROLLIN_NOW"] = (published.now + timedelta(hours=1)).isoformat()
+    settings = Settings(home=tmp_path / "home", laender=published.world / "laender")
+    landing = Landing(settings.home)
+    [received, *_] = landing.deliveries("06", "kosten")
+
+    def receive() -> None:
+        content = landing.path(received.parts[0]).read_bytes() + b"\n"
+        sha256, size = landing.put([content])
+        landing.store(
+            land_code="06",
+            source="kosten",
+            table="costs",
+            format=received.format,
+            delivered_at=published.now + timedelta(minutes=1),
+            parts=[dataclasses.replace(received.parts[0], sha256=sha256, bytes=size)],
+        )
+
+    def clean() -> None:
+        assert Night(settings, "run").admit("00", "gemeindeverzeichnis").admitted
+
+    def known() -> list[Path]:
+        return sorted(
+            [*(settings.home / "landing" / "06").rglob("*.json"), *(settings.home / "clean" / "records").rglob("*.json")]
+        )
+
+    for step in (receive, clean):
+        at, before = 0, known()
+        while True:
+            refuser.watch(settings.home, lambda act, at=at: len(refuser.acts) > at)
+            try:
+                step()
+            except Exception as refused:
+                refuser.home = None
+                told = disk.refusal(refused, settings.home)
+                assert told is not None and "the disk is full" in told, refuser.acts[at]
+                assert known() == before, refuser.acts[at]  # bytes without a record are nothing to the next run
+                assert landing_damage(settings)[1] == []
+                at += 1
+            else:
+                refuser.home = None
+                break
+        assert at > 3 and len(known()) == len(before) + 1, at
+
+
+def test_a_disk_that_fails_is_no_verdict_on_what_it_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A delivery once found unreadable stays so: its sender would be asked for what he delivered well."""
+    with zipfile.ZipFile(tmp_path / "good.zip", "w") as archive:
+        archive.writestr("a.csv", "a")
+
+    def fail(*arguments: Any) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(base, "_inflate", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        base.check_zip(tmp_path / "good.zip")
 
 
 def test_old_releases_that_cannot_be_removed_do_not_undo_the_new_one(

@@ -20,6 +20,7 @@ from orchestration import publication, warehouse
 from tests.conftest import Rollin, SampleNight
 from tests.disclosure_attack import System
 from tests.house import House
+from tests.same import assert_same_tables
 
 OWN = {"meta.release", "meta.column", "meta.check_result", "meta.lineage", "meta.landing_file"}
 
@@ -314,9 +315,11 @@ def test_two_releases_with_corrections_tell_no_small_count_either(
     with capsys.disabled():
         print(f"\n  {changed.height} counts changed; {attacked} attacked, {bounded} bounded")
     assert changed.height > 20 and narrow == [] and attacked >= 500
-    # the same again changes nothing, whatever the release before was
+    # the same again, built anew, changes nothing, whatever the release before was
     second = read(house.settings.current / "public" / "warehouse.duckdb", "from core.fct_usage_monthly order by all", tmp_path)
-    assert house.night(full=True).outcome == "published" and house.settings.current.resolve() != first
+    nightly = house.settings.current.resolve()
+    assert house.night(full=True).outcome == "published" and house.settings.current.resolve() not in (first, nightly)
+    assert_same_tables(nightly / "warehouse.duckdb", house.settings.current / "warehouse.duckdb")
     again = read(
         house.settings.current / "public" / "warehouse.duckdb", "select * from core.fct_usage_monthly order by all", tmp_path
     )

@@ -58,14 +58,6 @@ def test_same_night_again_says_that_nothing_changed(house: House) -> None:
     assert "build" not in (result.legs or {})
 
 
-def test_same_night_built_anew_gives_the_same_tables(house: House) -> None:
-    first = house.settings.current.resolve()
-    result = house.night(full=True)
-    assert result.outcome == "published", result.message
-    assert house.settings.current.resolve() != first
-    assert_same_tables(first / "warehouse.duckdb", house.settings.current / "warehouse.duckdb")
-
-
 def test_publisher_refuses_what_was_not_audited(house: House) -> None:
     """The second line of defence: another run's audit, other bytes, a failed audit."""
     before = house.current

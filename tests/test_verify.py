@@ -162,6 +162,7 @@ def two(tmp_path: Path) -> tuple[Path, Path]:
         ("update core.t set share = share * (1 + 1e-10)", "differs in share"),
         ("update core.t set share = null where key = 5", "differs in share in 1 of 1000 rows"),
         ("update core.t set share = 'nan' where key = 5", "differs in share in 1 of 1000 rows"),
+        ("update core.t set share = 'inf' where key = 5", "differs in share in 1 of 1000 rows"),
         ("update core.t set amount_eur = amount_eur + 0.01 where key = 5", "differs in amount_eur"),
         ("update core.t set word = 'y' where key = 5", "differs in word"),
         ("delete from core.t where key = 5", "has 999 rows rebuilt and 1000 published"),

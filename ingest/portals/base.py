@@ -5,6 +5,7 @@ Belongs here: helpers that two or more formats need. Does not: anything that onl
 
 from __future__ import annotations
 
+import errno
 import re
 import zipfile
 import zlib
@@ -333,6 +334,8 @@ def check_zip(path: Path) -> list[zipfile.ZipInfo]:
         RuntimeError,
         IndexError,
     ) as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise  # the disk's failure, not the archive's: a verdict would outlast it
         with path.open("rb") as file:
             head = file.read(2000)
         if not head.startswith(b"PK"):
