@@ -24,7 +24,9 @@ def read_status(settings: Settings) -> dict[str, Any]:
     Raises UsageError for a clock or a limit that cannot be read.
     """
     now = settings.now()
-    release, sources, damage = None, [], None
+    release: dict[str, Any] | None = None
+    sources: list[dict[str, Any]] = []
+    damage: str | None = None
     if os.path.lexists(settings.current):
         damage = next(iter(publication.verify(settings.current)), None)
         release, sources, unreadable = _read_release(settings)
