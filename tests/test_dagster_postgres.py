@@ -11,9 +11,7 @@ import pytest
 from orchestration.event_log import PooledEventLogStorage
 from orchestration.refresh import prepare_instance
 from orchestration.settings import Settings, UsageError
-from tests.postgres import PASSWORD, Postgres, postgres
-
-__all__ = ["postgres"]  # a fixture
+from tests.postgres import PASSWORD, Postgres
 
 
 @dg.asset(check_specs=[dg.AssetCheckSpec("whole", asset="counted")])
@@ -22,7 +20,6 @@ def counted() -> dg.MaterializeResult:
 
 
 def test_runs_and_events_are_kept_in_postgres(postgres: Postgres, tmp_path: Path, environment: None) -> None:
-    pytest.importorskip("dagster_postgres")
     address = postgres.new_database("dagster")
     os.environ["ROLLIN_DAGSTER_POSTGRES_URL"] = address
     prepare_instance(Settings(home=tmp_path))

@@ -57,7 +57,6 @@ def test_the_roles_on_the_page_suffice(postgres: Postgres, tmp_path: Path, envir
 
 @pytest.mark.skipif(shutil.which("soffice") is None, reason="LibreOffice is not installed")
 def test_libreoffice_opens_the_workbook(tmp_path: Path, environment: None) -> None:
-    pytest.importorskip("orchestration.workbook")
     press = Press(tmp_path / "home")
     press.publish(1)
     public, out = press.settings.current / "public", tmp_path / "out"
