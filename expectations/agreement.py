@@ -310,6 +310,8 @@ SUMS = (
         {"core.dim_authority": ("population",)},
         "Einwohner einer Anbindung sind die ihrer Behörde.",
         "A connection's inhabitants are those of its authority.",
+        # one that serves parts of municipalities alone has no inhabitants of its own there
+        of="authority_id in (select authority_id from build.core.dim_authority where population > 0)",
         whole=False,
     ),
     *(

@@ -175,13 +175,14 @@ def _tables(source: duckdb.DuckDBPyConnection) -> list[_Table]:
         "select schema_name, table_name, column_name, data_type, comment from duckdb_columns() where not internal"
         " order by schema_name, table_name, column_index"
     ).fetchall():
-        columns[schema, name][column] = _type(kind, f"{schema}.{name}.{column}")
+        columns[schema, name][column] = postgres_type(kind, f"{schema}.{name}.{column}")
         if comment:
             comments[schema, name][column] = comment
     return [_Table(schema, name, columns[schema, name], comments[schema, name]) for schema, name in columns]
 
 
-def _type(kind: str, column: str) -> str:
+def postgres_type(kind: str, column: str) -> str:
+    """PostgreSQL's type for DuckDB's ``kind``; ``column`` is named where there is none (UsageError)."""
     decimal = re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", kind)
     if decimal:
         return f"numeric({decimal[1]},{decimal[2]})"

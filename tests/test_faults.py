@@ -77,7 +77,7 @@ class Publication:
 
 def copied(published: House, home: Path) -> Path:
     """The published home without what no publication reads."""
-    left_out = shutil.ignore_patterns("clean", "quarantine", "dagster", "inputs", "logs", "partial_parse.msgpack", "landing")
+    left_out = shutil.ignore_patterns("clean", "quarantine", "dagster", "inputs", "logs", "partial_parse.msgpack")
     shutil.copytree(published.home, home, symlinks=True, ignore=left_out)
     return home
 

@@ -15,6 +15,7 @@ import pytest
 
 from expectations import agreement, release
 from expectations.runner import Check, Suite
+from orchestration import publication
 from tests.house import House
 from tests.mutations import NUMBERS, breaks, laboratory
 
@@ -40,7 +41,7 @@ def release_file(published: House) -> Path:
 def lab(release_file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """The published tables as a build after themselves: a night in which nothing changed."""
     with laboratory(release_file, release_file) as connection:
-        for added in ("release", "check_result", "column"):
+        for added in publication.own_tables():
             connection.execute(f'drop table build.meta."{added}"')
         yield connection
 
