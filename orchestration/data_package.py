@@ -129,7 +129,9 @@ def _tables(con: duckdb.DuckDBPyConnection) -> dict[str, tuple[str, list[dict[st
         'select schema_name, table_name, column_name, data_type, description, unit from meta."column" order by 1, 2, position'
     ).fetchall():
         if (plain := kind.split("(")[0]) not in _TYPES:
-            raise TypeError(f"{schema}.{table}.{name} is of type {kind}, for which no type of the standard is chosen: add it to _TYPES.")
+            raise TypeError(
+                f"{schema}.{table}.{name} is of type {kind}, for which no type of the standard is chosen: add it to _TYPES."
+            )
         field = {"name": name, **_TYPES[plain], "description": description or ""}
         tables[f"{schema}.{table}"][1].append(field | ({"unit": unit} if unit else {}))
     return tables

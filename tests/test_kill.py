@@ -98,7 +98,9 @@ def publication_of(attempt: Attempt) -> None:
     publication.sweep(settings)
     sys.addaudithook(before_act)
     build = settings.build / attempt.run_id / "warehouse.duckdb"
-    publication.publish(settings, build, run_id=attempt.run_id, now=now, marts=marts, masked=masked, inputs=warehouse.inputs(manifest))
+    publication.publish(
+        settings, build, run_id=attempt.run_id, now=now, marts=marts, masked=masked, inputs=warehouse.inputs(manifest)
+    )
 
 
 # ---------------------------------------------------------------------------------------------------------------------- from outside
