@@ -56,7 +56,7 @@ where ags like '%1';
 create table core.fct_usage_monthly as
 select
     land_code, authority_id, service_id, m::date as month, 'online' as channel, null::varchar as account,
-    60::bigint as started, 50::bigint as submitted, 9::bigint as completed, 30::bigint as days_reported,
+    60::bigint as started, 50::bigint as submitted, 9::bigint as completed, 30::bigint as days_reported, 30::bigint as live_days,
     'reported' as reporting_status
 from core.fct_connection_phase, generate_series(timestamp '2025-11-01', timestamp '2026-01-01', interval 1 month) as s(m)
 where phase = 'operational';
