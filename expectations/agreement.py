@@ -301,21 +301,6 @@ SUMS = (
         "An authority's inhabitants are those of its municipalities.",
         of="is_current",
     ),
-    Sum(
-        "population_of_its_authority",
-        _OBSERVATION,
-        ("authority_id",),
-        {"people": "any_value(population)"},
-        # an authority that serves parts of municipalities alone has no inhabitants of its own there: those of its connection stand
-        f"""select authority_id, any_value(coalesce(nullif(authority.population, 0), observed.population)) as people
-            from build.{_OBSERVATION} as observed
-            inner join build.core.dim_authority as authority using (authority_id)
-            group by authority_id""",
-        {"core.dim_authority": ("population",), _OBSERVATION: ("authority_id", "population")},
-        "Einwohner einer Anbindung sind die ihrer Behörde.",
-        "A connection's inhabitants are those of its authority.",
-        whole=False,
-    ),
     *(
         Sum(
             "every_pair",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import re
+import shutil
 from pathlib import Path
 
 #: What an operator does about it, by the system's number for it.
@@ -21,6 +22,8 @@ _REMEDIES = {
     errno.EMFILE: "too many files are open: raise the limit (ulimit -n; LimitNOFILE under systemd)",
     errno.ENFILE: "too many files are open on this machine: raise the limit (fs.file-max)",
 }
+
+_LEAST_FREE_BYTES = 32 << 20
 
 #: How libraries that raise errors of their own name these.
 _SAID = {
@@ -42,6 +45,8 @@ def refusal(error: BaseException, home: Path) -> str | None:
         number = seen.errno if isinstance(seen, OSError) else None
         if number not in _REMEDIES:
             number = next((known for known, said in _SAID.items() if said.search(str(seen))), None)
+        if number == errno.EIO and _is_full(home):
+            number = errno.ENOSPC
         if number is not None:
             return (
                 f"{home} could not be written, {_REMEDIES[number].format(home=home)}. "
@@ -49,3 +54,11 @@ def refusal(error: BaseException, home: Path) -> str | None:
             )
         seen = seen.__cause__ or seen.__context__
     return None
+
+
+def _is_full(home: Path) -> bool:
+    """Whether there is no room for a night: SQLite calls it an I/O error that it cannot let the index of its journal grow."""
+    try:
+        return shutil.disk_usage(home).free < _LEAST_FREE_BYTES
+    except OSError:
+        return False

@@ -50,7 +50,7 @@ def test_any_flipped_bit_of_the_sums_is_found(tmp_path: Path) -> None:
     (release / "public").mkdir(parents=True)
     for name in ("a.csv", "b ü.csv", "public/c.csv"):
         (release / name).write_text(name)
-    publication._seal(release)
+    publication._seal(release, {})
     assert publication.verify(release) == []
     path = release / publication.SUMS
     path.chmod(0o644)
