@@ -144,12 +144,14 @@ def render(
     results: Sequence[Mapping[str, Any]],
     deliveries: Sequence[Mapping[str, Any]] = (),
     nights: Sequence[Night] = (),
+    report: str = "",
 ) -> str:
     """The page of one night as HTML.
 
     ``outcome``: passed, refused or no_data; ``message``: why not, one sentence. ``results``: records of ``CheckResult.to_dict``.
     ``deliveries``: ``land_code``, ``source``, ``delivery_id``, ``is_admitted``, ``refusal_de``, ``refusal_en``, ``checks``.
     ``nights``: the trend, oldest first, this one last.
+    ``report``: address of the report of what is published after this night, relative to the page.
     """
     checks = [_shown(result, nights) for result in results]
     order = {"broken": 0, "error": 1, "warn": 2, "passed": 3}
@@ -166,6 +168,7 @@ def render(
         counts={state: sum(c["state"] == state for c in checks) for state in order},
         tables=tables,
         deliveries=[_delivery(delivery) for delivery in deliveries],
+        report=report,
         nights=nights,
         highest=max([1, *(night.count("error", "broken", "warn") for night in nights)]),
         marks={"passed": "✓", "warn": "!", "error": "✕", "broken": "⚠", "": "·"},
@@ -278,7 +281,8 @@ code{font-size:.85rem;overflow-wrap:anywhere}details{margin:.4rem 0}summary{curs
 </strong>{% if message %}<br>{{ message }}{% endif %}<br>
 {{ counts.passed }} {{ both("bestanden", "passed") }}, {{ counts.warn }} {{ both("Hinweise", "warnings") }}, {{ counts.error }} {{ both("nicht bestanden", "failed") }}, {{ counts.broken }} {{ both("konnten nicht laufen", "could not run") }}.
 <br><code>{{ run_id }}</code></div>
-{% if nights %}<h2>{{ both("Verlauf der letzten Nächte", "The last nights") }}</h2>
+{% if report %}<p>{% if outcome == "passed" %}{{ both("Die Zahlen dieser Nacht in Bildern:", "The numbers of this night in pictures:") }}{% else %}{{ both("Was weiter gilt, in Bildern:", "What still holds, in pictures:") }}{% endif %} <a href="{{ report }}">{{ both("Bericht", "Report") }}</a></p>
+{% endif %}{% if nights %}<h2>{{ both("Verlauf der letzten Nächte", "The last nights") }}</h2>
 <svg role="img" width="{{ 44 * nights|length + 10 }}" height="130" viewBox="0 0 {{ 44 * nights|length + 10 }} 130">
 <title>Nicht bestandene Prüfungen und Hinweise je Nacht / failed checks and warnings per night</title>
 {% for night in nights %}{% set bad = night.count("error", "broken") %}{% set warn = night.count("warn") %}

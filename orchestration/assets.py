@@ -26,7 +26,7 @@ from expectations import results as verdicts
 from ingest import clock
 from ingest.landfile import QUESTION_FORMATS, LandFile, Source
 from ingest.tables import FEDERAL, SERVICES, TABLES
-from orchestration import disk, gate_report, publication, warehouse
+from orchestration import disk, gate_report, publication, report, warehouse
 from orchestration.night import REFERENCE_TABLES, Night, NoData, Refused, SourceState, write_atomically
 from orchestration.settings import Settings, code_version
 
@@ -411,7 +411,7 @@ def release_asset(settings: Settings, manifest_path: Path) -> dg.AssetsDefinitio
         group_name="release",
         owners=OWNERS,
         kinds={"duckdb", "parquet", "csv"},
-        description="The published release: warehouse.duckdb, Parquet, CSV, rollin.xlsx, the public tier, audit.json, CHANGES.md, SHA256SUMS.",
+        description="The published release: warehouse.duckdb, Parquet, CSV, rollin.xlsx, the report, the public tier, audit.json, CHANGES.md, SHA256SUMS.",
         freshness_policy=FRESHNESS,
         required_resource_keys={"night"},
     )
@@ -426,13 +426,14 @@ def release_asset(settings: Settings, manifest_path: Path) -> dg.AssetsDefinitio
                 settings, build, run_id=night.run_id, now=now, marts=marts, masked=masked, inputs=inputs
             )
         night.conclude("published", f"Release {release_id} is published.", release_id)
+        release = settings.published / "releases" / release_id
         return dg.MaterializeResult(
             metadata={
                 "release_id": release_id,
-                "path": dg.MetadataValue.path(os.fspath(settings.published / "releases" / release_id)),
-                "gate_report": dg.MetadataValue.path(
-                    os.fspath(settings.published / "releases" / release_id / gate_report.FOLDER / "index.html")
-                ),
+                "path": dg.MetadataValue.path(os.fspath(release)),
+                "report": dg.MetadataValue.path(os.fspath(release / report.FOLDER / "index.html")),
+                "gate_report": dg.MetadataValue.path(os.fspath(release / gate_report.FOLDER / "index.html")),
+                **{f"chart_{name.replace('-', '_')}": dg.MetadataValue.md(text) for name, text in report.charts(release).items()},
             }
         )
 

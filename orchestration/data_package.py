@@ -24,6 +24,7 @@ _MEDIA_TYPES = {
     "parquet": "application/vnd.apache.parquet",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     "duckdb": "application/vnd.duckdb",
+    "html": "text/html",
 }
 _TYPES: dict[str, dict[str, str]] = {
     "VARCHAR": {"type": "string"},
@@ -65,9 +66,10 @@ def described(
     for name, title in (
         ("warehouse.duckdb", "Alle Tabellen als DuckDB-Datenbank"),
         ("rollin.xlsx", "Alle Tabellen als Arbeitsmappe"),
+        ("report/index.html", "Bericht: die Kennzahlen in Bildern"),
     ):
         if (folder / name).is_file():
-            resources.append({"name": name, "path": name, "title": title, **_file(folder / name, sums)})
+            resources.append({"name": name.replace("/", "."), "path": name, "title": title, **_file(folder / name, sums)})
     synthetic = "Synthetische Daten: erfunden, nicht von Behörden gemeldet (synthetic data). " if release["is_synthetic"] else ""
     package: dict[str, Any] = {
         "$schema": f"{_PROFILES}/datapackage.json",

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expectations import page
+from orchestration import report
 from orchestration.settings import Settings
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ def write(night: Night, results: Sequence[dict[str, Any]], *, outcome: str, mess
         results=results,
         deliveries=deliveries,
         nights=[*_before(night.settings, night.run_id), now],
+        report=_report(night, folder, outcome),
     )
     # the page is part of the release, what it is remembered by is not
     if night.settings.as_of is None:  # a rebuilt past is no night of the trend
@@ -67,6 +70,14 @@ def write(night: Night, results: Sequence[dict[str, Any]], *, outcome: str, mess
         write_atomically(night.folder / f"{FOLDER}-{_STATES}", json.dumps(remembered))
     write_atomically(folder / "index.html", html)
     return folder / "index.html"
+
+
+def _report(night: Night, folder: Path, outcome: str) -> str:
+    """Where the report lies: of a night that passed in its release, beside the page; after any other the current one, where there is one."""
+    if outcome == "passed":
+        return f"../{report.FOLDER}/index.html"
+    current = night.settings.current / report.FOLDER / "index.html"
+    return os.path.relpath(current, folder) if current.is_file() else ""
 
 
 def _before(settings: Settings, run_id: str) -> list[page.Night]:

@@ -27,7 +27,7 @@ import duckdb
 from dbt_project import public_tier
 from expectations.release import GRAIN
 from ingest.landing import make_folder
-from orchestration import attribution, changes, data_package, dcat, lineage, workbook
+from orchestration import attribution, changes, data_package, dcat, lineage, report, workbook
 from orchestration.lineage import Lineage
 from orchestration.night import Refused, sync_folder, write_atomically
 from orchestration.publisher import Publisher
@@ -240,19 +240,24 @@ def publish(
     changes.write(aside / "CHANGES.md", aside / "warehouse.duckdb", before if before.is_file() else None)
     attribution.write(aside, traced, {copy.table: list(copy.columns) for copy in exact}, is_public=False)
     _write_workbook(aside, audit, release_id)
+    gate = build.with_name("gate")  # the gate's page of this run (gate_report)
+    leads = ["gate/index.html"] if gate.is_dir() else []
+    report.write(aside, aside / "warehouse.duckdb", tier="exact", leads=leads, boundaries=settings.boundaries)
     sums = _sums(aside)
     package = data_package.described(aside, traced, is_public=False, sums=sums, keys=GRAIN, contributors=publisher.contributors)
     data_package.write(aside, package)
     if settings.as_of is None:
         public = aside / PUBLIC
         public.mkdir()
-        _publish_public(public, build, audit, release_id, now, public_copies(marts, masked), traced, publisher)
+        _publish_public(
+            public, build, audit, release_id, now, public_copies(marts, masked), traced, publisher, settings.boundaries
+        )
     if audit.build_sha256 != sha256_of(build):
         raise PublicationRefused(
             "The build changed while it was copied: run the refresh again and let nobody open the build file."
         )
     shutil.copyfile(build.with_name("audit.json"), aside / "audit.json")
-    if (gate := build.with_name("gate")).is_dir():  # the gate's page of this run (gate_report)
+    if gate.is_dir():
         shutil.copytree(gate, aside / "gate")
     _seal(aside, sums)
     os.rename(aside, releases / release_id)
@@ -405,6 +410,7 @@ def _publish_public(
     decided: Sequence[_Copy],
     traced: Lineage,
     publisher: Publisher,
+    boundaries: Path | None,
 ) -> None:
     """Write the public tier into a folder, with sums of its own: it leaves the house without the rest."""
     copies = []
@@ -414,6 +420,7 @@ def _publish_public(
     _write_warehouse(build, folder, audit, release_id, now, copies, _PUBLIC_OWN, traced)
     attribution.write(folder, traced, {copy.table: list(copy.columns) for copy in copies}, is_public=True)
     _write_workbook(folder, audit, release_id)
+    report.write(folder, folder / "warehouse.duckdb", tier="public", boundaries=boundaries)
     sums = _sums(folder)
     keys = {table: key for table, key in GRAIN.items() if table in {copy.table for copy in copies}}
     package = data_package.described(folder, traced, is_public=True, sums=sums, keys=keys, contributors=publisher.contributors)

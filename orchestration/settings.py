@@ -84,6 +84,12 @@ class Settings:
         """The release that readers open."""
         return self.published / "current"
 
+    @property
+    def boundaries(self) -> Path | None:
+        """File of boundaries (VG250) for the maps of the report: ``ROLLIN_BOUNDARIES``."""
+        value = self.environ.get("ROLLIN_BOUNDARIES")
+        return Path(value).absolute() if value else None
+
     def now(self) -> datetime:
         """The instant of this run; with ``as_of`` the last microsecond of that day in Berlin."""
         try:

@@ -132,7 +132,7 @@ def test_the_trend_shows_checks_that_ever_failed() -> None:
 
 def a_night(home: Path, run_id: str, day: dt.date, *, as_of: dt.date | None = None) -> Any:
     build = home / "build"
-    settings = SimpleNamespace(build=build, as_of=as_of)
+    settings = SimpleNamespace(build=build, as_of=as_of, current=home / "published" / "current")
     (build / run_id).mkdir(parents=True)
     return SimpleNamespace(run_id=run_id, as_of=day, folder=build / run_id, settings=settings, states={})
 
@@ -146,6 +146,20 @@ def test_every_judged_night_leaves_a_page_and_is_remembered(tmp_path: Path) -> N
     told = path.read_text(encoding="utf-8")
     assert "Es fehlen zulässige Daten" in told
     assert [f"2026-06-{15 + n}: {outcome}" in told for n, (outcome, _) in enumerate(outcomes)] == [True] * 3
+
+
+def test_a_page_leads_to_the_report_of_what_holds(tmp_path: Path) -> None:
+    def told(run_id: str, outcome: str) -> str:
+        return gate_report.write(a_night(tmp_path, run_id, DAY), [], outcome=outcome).read_text(encoding="utf-8")
+
+    assert "report/index.html" not in told("first", "refused")  # nothing holds yet
+    assert 'href="../report/index.html"' in told("second", "passed")
+    current = tmp_path / "published" / "current" / "report" / "index.html"
+    current.parent.mkdir(parents=True)
+    current.touch()
+    page = told("third", "refused")
+    [address] = re.findall(r'href="([^"]*)"', page)
+    assert (tmp_path / "build" / "third" / "gate" / address).resolve() == current.resolve() and "Was weiter gilt" in page
 
 
 def test_a_rebuilt_past_and_a_damaged_memory_are_no_nights_of_the_trend(tmp_path: Path) -> None:

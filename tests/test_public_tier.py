@@ -92,7 +92,7 @@ def test_the_public_tier_holds_what_was_decided_and_nothing_else(published: Hous
         p.relative_to(published.settings.current / "public").parts[0] for p in (published.settings.current / "public").rglob("*")
     }
     assert files == {
-        "warehouse.duckdb", "parquet", "csv", "rollin.xlsx", "datapackage.json", "dcat-ap-de.ttl", "LICENCES.md", "SHA256SUMS"
+        "warehouse.duckdb", "parquet", "csv", "rollin.xlsx", "report", "datapackage.json", "dcat-ap-de.ttl", "LICENCES.md", "SHA256SUMS"
     }  # fmt: skip
 
 

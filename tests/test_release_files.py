@@ -98,7 +98,7 @@ def test_data_package_is_valid_and_describes_the_files(published: House, profile
     assert package["release"]["release_id"] == published.current and package["release"]["tier"] == (tier or "exact")
     described = {resource["path"]: resource for resource in package["resources"]}
     expected = {f"{kind}/{t.replace('.', '/')}.{kind}" for t in tables(folder) for kind in ("csv", "parquet")}
-    assert set(described) == expected | {"warehouse.duckdb", "rollin.xlsx"}
+    assert set(described) == expected | {"warehouse.duckdb", "rollin.xlsx", "report/index.html"}
     for path, resource in described.items():
         content = (folder / path).read_bytes()
         assert resource["bytes"] == len(content)

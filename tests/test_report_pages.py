@@ -1,0 +1,360 @@
+"""The report's pages: every number equals its query, both languages are whole, nothing is asked from elsewhere, markup of deliveries stays text,
+and what is missing is said. What a browser does with them is in the browser tests.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pytest
+
+from orchestration import report
+from orchestration.report import pages, words
+from orchestration.report.cited import Citations, Cited, block, cite, literal
+from tests.house import House
+
+MEBIBYTE = 1 << 20
+TIERS = ("exact", "public")
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7 * 7 }}\"'&"
+
+_CITED = re.compile(r'<script type="application/json" id="(cited|terms)">(.*?)</script>', re.S)
+_TABLE = re.compile(r'<table id="(t\d+)"[^>]*>(.*?)</table>', re.S)
+_ENGLISH = re.compile(r'<span class="en" lang="en">(?:[^<]|<span[^>]*>[^<]*</span>|<(?!/?span)[^>]*>)*</span>')
+_TAG = re.compile(r"<[^>]+>")
+
+
+def folder_of(house: House, tier: str) -> Path:
+    return house.settings.current / ("public" if tier == "public" else "")
+
+
+def written(house: House, tier: str) -> Iterator[tuple[str, str]]:
+    """Every page of a tier: its name and its HTML."""
+    for path in sorted((folder_of(house, tier) / report.FOLDER).glob("*.html")):
+        yield path.name, path.read_text(encoding="utf-8")
+
+
+def data(page: str) -> dict[str, dict[str, Any]]:
+    return {name: json.loads(content) for name, content in _CITED.findall(page)}
+
+
+def open_tier(house: House, tier: str) -> duckdb.DuckDBPyConnection:
+    con = duckdb.connect(str(folder_of(house, tier) / "warehouse.duckdb"), read_only=True)
+    con.execute("set TimeZone = 'UTC'")
+    return con
+
+
+def said(markup: str) -> str:
+    return html.unescape(_TAG.sub("", markup))
+
+
+def spoken(page: str) -> Iterator[tuple[str, str, str]]:
+    """Each shown number: its entry, the language that it is in (empty where it is the same in both), its text."""
+    languages: list[str] = []
+    for part in re.finditer(r"<span\b([^>]*)>|</span>", page):
+        if part[0] == "</span>":
+            languages.pop()
+            continue
+        language = re.search(r'lang="(de|en)"', part[1])
+        languages.append(language[1] if language else "")
+        name = re.search(r'data-cite="(n\d+)"', part[1])
+        if name:
+            inside = page[part.end() : page.index("</span>", part.end())]
+            own = re.match(r'<span class="(de|en)"', inside)
+            if own is None:
+                yield name[1], next((one for one in reversed(languages) if one), ""), said(inside)
+
+
+# ------------------------------------------------------------------------------------------------------------------------ numbers
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_every_number_is_what_its_query_answers(published: House, tier: str) -> None:
+    answers: dict[str, pl.DataFrame] = {}
+    numbers = cells = 0
+    with open_tier(published, tier) as con:
+        for name, page in written(published, tier):
+            cited = data(page)["cited"]
+            for entry in cited.values():
+                if entry["sql"] not in answers:
+                    assert entry["table"] in entry["sql"]
+                    answers[entry["sql"]] = cite(con, entry["table"], entry["sql"]).frame
+            shown = set()
+            for key, language, text in spoken(page):
+                entry = cited[key]
+                value = answers[entry["sql"]][entry["column"]][entry["row"]]
+                expected = words.shown(value, entry["form"], entry["places"])
+                assert text in ({"de": {expected.de}, "en": {expected.en}}.get(language) or {expected.de, expected.en}), (
+                    name,
+                    entry,
+                )
+                shown.add(key)
+                numbers += 1
+            for key, table in _TABLE.findall(page):
+                entry = cited[key]
+                columns = re.findall(r'<th [^>]*data-column="([^"]+)"', table)
+                assert columns == list(entry["columns"])
+                rows = [re.split(r"<td[^>]*>", row)[1:] for row in table.split("<tbody>")[1].split("<tr>")[1:]]
+                frame = answers[entry["sql"]].head(len(rows))
+                assert frame.height == len(rows) and (
+                    frame.height == answers[entry["sql"]].height or "Gezeigt sind die ersten" in page
+                )
+                for at, column in enumerate(columns):
+                    form = entry["columns"][column]
+                    expected_cells = [words.shown(value, form["form"], form["places"]).de for value in frame[column]]
+                    assert [said(row[at]).strip() for row in rows] == [text.strip() for text in expected_cells], (name, column)
+                    cells += len(rows)
+                shown.add(key)
+            assert shown == set(cited), name  # the record names nothing that is not shown
+    assert numbers > 100 and cells > 5_000
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_the_authorities_of_a_land_are_those_that_are_counted(published: House, tier: str) -> None:
+    [page] = [page for name, page in written(published, tier) if name == "land-06.html"]
+    [(key, entry)] = [(key, one) for key, one in data(page)["cited"].items() if one["table"] == "core.fct_connection_phase"]
+    with open_tier(published, tier) as con:
+        counted = con.execute(
+            "select service_id, authorities_competent, authorities_operational from metrics.coverage_daily"
+            " where land_code = '06' and as_of = (select as_of from meta.release) order by 1"
+        ).fetchall()
+        listed = cite(con, entry["table"], entry["sql"]).frame
+    found = listed.group_by("service_id").agg(pl.len(), (pl.col("phase") == "operational").sum()).sort("service_id").rows()
+    assert found == counted
+    assert listed.height == page.split(f'id="{key}"')[1].split("</table>")[0].count("<tr>") - 1
+
+
+# -------------------------------------------------------------------------------------------------------------------- the whole page
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_both_languages_are_whole(published: House, tier: str) -> None:
+    for name, page in written(published, tier):
+        assert page.count('<span class="de" lang="de">') == page.count('<span class="en" lang="en">') > 50
+        assert not re.search(r'<span class="(?:de|en)" lang="(?:de|en)">\s*</span>', page), name
+        assert re.search(r'<html lang="de">', page)
+        title = re.search(r'<title data-de="([^"]+)" data-en="([^"]+)">', page)
+        assert title and title[1] and title[2]
+        # every term in a table can be said in English
+        terms = data(page)["terms"]
+        for _, table in _TABLE.findall(page):
+            forms = re.findall(r'<th [^>]*data-form="([^"]+)"', table)
+            for at, form in enumerate(forms):
+                if form in words.TERMS:
+                    cells = {
+                        said(re.split(r"<td[^>]*>", row)[at + 1]).strip() for row in table.split("<tbody>")[1].split("<tr>")[1:]
+                    }
+                    assert cells <= {*terms[form], words.UNKNOWN.de}, (name, form)
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_a_page_asks_for_nothing_beside_itself(published: House, tier: str) -> None:
+    folder = folder_of(published, tier) / report.FOLDER
+    for name, page in written(published, tier):
+        assert len(page.encode()) < 3 * MEBIBYTE, name
+        for tag, attributes in re.findall(r"<([a-z]+)\b([^>]*)>", page):
+            assert not re.search(r"(?<![\w-])(?:src|srcset|poster|action|data|on[a-z]+)=", attributes), (name, tag)
+            for address in re.findall(r'\bhref="([^"]*)"', attributes):
+                assert (tag, address) == ("link", "data:,") or tag == "a", (name, tag, address)
+                if tag == "a":  # what is beside it is there
+                    path, _, anchor = address.partition("#")
+                    assert not path or (folder / path).is_file(), (name, address)
+                    assert not anchor or f'id="{anchor}"' in (page if not path else (folder / path).read_text("utf-8")), (
+                        name,
+                        address,
+                    )
+        style = page[page.index("<style>") : page.index("</style>")]
+        assert "url(" not in style and "@import" not in style
+        [script] = re.findall(r"<script>(.*?)</script>", page, re.S)
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        [policy] = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)
+        assert html.unescape(policy).startswith("default-src 'none'") and f"script-src 'sha256-{digest}'" in html.unescape(policy)
+        identifiers = re.findall(r'\bid="([^"]+)"', page)
+        assert len(identifiers) == len(set(identifiers)), name
+
+
+def test_a_release_carries_both_reports_and_their_pictures(published: House) -> None:
+    for tier in TIERS:
+        folder = folder_of(published, tier)
+        names = {name for name, _ in written(published, tier)}
+        assert {"index.html", "land-06.html", "service-ummeldung.html"} <= names
+        sums = (folder / "SHA256SUMS").read_text("utf-8")
+        figures = sorted((folder / report.FOLDER / "figures").iterdir())
+        assert all(f"{report.FOLDER}/figures/{path.name}" in sums for path in figures)
+        drawn = {path.name.partition(".")[0] for path in figures}
+        assert {path.name for path in figures} == {f"{name}.{kind}" for name in drawn for kind in ("svg", "en.svg", "png")}
+        charts = report.charts(folder)
+        assert set(charts) == drawn and all(
+            text.startswith(f"![{name}](data:image/svg+xml;base64,") for name, text in charts.items()
+        )
+    [index] = [page for name, page in written(published, "exact") if name == "index.html"]
+    assert "Synthetische Daten" in index and 'href="../gate/index.html"' in index and "Genaue Stufe" in index
+
+
+def test_the_public_report_is_made_of_the_public_warehouse_alone(published: House, tmp_path: Path) -> None:
+    public = folder_of(published, "public")
+    for name in ("warehouse.duckdb", "rollin.xlsx", "LICENCES.md"):
+        shutil.copyfile(public / name, tmp_path / name)
+    shutil.copytree(public / "csv", tmp_path / "csv")
+    again = report.write(tmp_path, tmp_path / "warehouse.duckdb", tier="public")
+    assert {path.name for path in again} == {path.name for path in (public / report.FOLDER).rglob("*") if path.is_file()}
+    for path in again:
+        assert path.read_bytes() == (public / path.relative_to(tmp_path)).read_bytes(), path.name
+    index = (tmp_path / report.FOLDER / "index.html").read_text("utf-8")
+    assert "Öffentliche Stufe" in index and "nicht veröffentlicht" in index
+    for internal in ("gate/index.html", "CHANGES.md", "scale_observation", "entry_id"):
+        assert internal not in index
+
+
+# ------------------------------------------------------------------------------------------------------------- what may be delivered
+
+
+@pytest.fixture
+def changed(published: House, tmp_path: Path) -> Iterator[Any]:
+    """A tier after some statements; without pictures."""
+
+    def tier(*statements: str, name: str = "exact") -> pages.Tier:
+        path = tmp_path / f"warehouse-{len(connections)}.duckdb"
+        shutil.copyfile(folder_of(published, name) / "warehouse.duckdb", path)
+        path.chmod(0o644)
+        with duckdb.connect(str(path)) as con:
+            for statement in statements:
+                con.execute(statement)
+        connections.append(duckdb.connect(str(path), read_only=True))
+        return pages.Tier(connections[-1], name, frozenset({"CHANGES.md"}), changes=f"# Änderungen {HOSTILE}")
+
+    connections: list[duckdb.DuckDBPyConnection] = []
+    yield tier
+    for connection in connections:
+        connection.close()
+
+
+def test_what_a_delivery_says_stays_text(changed: Any) -> None:
+    hostile = literal(HOSTILE)
+    tier = changed(
+        f"update core.dim_authority set name = {hostile}",
+        f"update core.dim_region set kreis_name = {hostile}",
+        f"update core.dim_land set name = {hostile} where land_code = '06'",
+        f"update core.dim_service set name_de = {hostile}, name_en = {hostile}",
+        f"update meta.source_status set source = {hostile}, message_de = {hostile}, message_en = null",
+        f"update meta.quarantine_summary set source = {hostile}",
+        f"update metrics.scale_verdict set label = {hostile}, gates_failed = {hostile}",
+        f"update meta.metric set name_de = {hostile}, caveats = {hostile}",
+    )
+    [land] = [one for one in tier.laender if one.code == "06"]
+    for page in (pages.index(tier, []), pages.land(tier, land, []), pages.service(tier, tier.services[0], [])):
+        assert "<script>alert" not in page and "<img" not in page and "49" not in re.findall(r"alert\(2\)&gt;(.{0,12})", page)
+        assert page.count("</script>") == 3 and len(data(page)["cited"]) > 5
+        assert html.escape(HOSTILE, quote=False).split("&amp;")[0][:30] in page
+
+
+def test_a_code_that_is_none_has_no_page(changed: Any) -> None:
+    tier = changed("update core.dim_land set land_code = '../x', is_participating = true where land_code = '16'")
+    assert {land.file for land in tier.laender} == {f"land-{code:02}.html" for code in range(1, 16)}
+
+
+def test_what_is_missing_is_said(changed: Any) -> None:
+    cases: list[tuple[list[str], list[str]]] = [
+        (  # a Land that joined and has delivered nothing
+            ["update core.dim_land set is_participating = true, programme_start = date '2026-06-01' where land_code = '16'"],
+            ["noch nicht gemessen", "Thüringen nimmt am Programm teil, aber bisher liegen keine Anbindungen vor."],
+        ),
+        (  # one that delivered no costs
+            ["update meta.source_status set last_delivered_at = null where table_name = 'costs'"],
+            ["Kosten hat dieses Land nicht geliefert"],
+        ),
+        (
+            ["update metrics.scale_verdict set verdict = 'inconclusive', gates_failed = null, label = 'not robust'"],
+            ["nicht entschieden", "Die Daten reichen nicht", "Vorbehalte: nicht robust."],
+        ),
+        (["delete from metrics.scale_verdict"], ["dazu liegt nichts vor"]),
+        (
+            ["update metrics.commitment_status set target_on = null, days_to_target = null, area_wide_probability = null"],
+            ["kein Zieltag genannt"],
+        ),
+        (
+            ["update metrics.programme_coverage_daily set authority_service_pairs_operational = 0, coverage_micro_share = 0"],
+            ["Noch keine Behörde ist angebunden."],
+        ),
+        (
+            ["update core.dim_land set is_participating = false", "delete from metrics.coverage_daily"],
+            ["Kein Land nimmt am Programm teil."],
+        ),
+        (["update meta.release set is_synthetic = false"], []),
+    ]
+    for statements, sentences in cases:
+        page = pages.index(changed(*statements), [])
+        text = re.sub(r"\s+", " ", said(_ENGLISH.sub("", page)))
+        for sentence in sentences:
+            assert sentence in text, statements
+        assert ("Synthetische Daten" in text) == ("is_synthetic = false" not in statements[0])
+
+
+def test_a_warehouse_without_its_tables_has_no_report(tmp_path: Path) -> None:
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as con:
+        con.execute("create schema core; create table core.dim_land as select '06' as land_code")
+    assert report.write(tmp_path, tmp_path / "warehouse.duckdb", tier="exact") == []
+    assert not (tmp_path / report.FOLDER).exists()
+
+
+# ---------------------------------------------------------------------------------------------------------------------------- words
+
+
+@pytest.mark.parametrize(
+    ("value", "form", "places", "german", "english"),
+    [
+        (1234567.285, "number", 2, "1.234.567,29", "1,234,567.29"),
+        (-0.4, "number", 0, "0", "0"),
+        (-1234.5, "euro", 0, "−1.235 €", "−€1,235"),
+        (0.633, "share", 1, "63,3 %", "63.3 %"),
+        (0.99996, "share", 1, "> 99,9 %", "> 99.9 %"),
+        (0.00001, "share", 1, "< 0,1 %", "< 0.1 %"),
+        (1.0, "share", 1, "100 %", "100 %"),
+        (0.0, "share", 1, "0 %", "0 %"),
+        (float("nan"), "share", 1, "unbekannt", "unknown"),
+        (None, "number", 0, "unbekannt", "unknown"),
+        (date(2026, 3, 1), "day", None, "01.03.2026", "1 Mar 2026"),
+        (date(2026, 3, 1), "month", None, "März 2026", "Mar 2026"),
+        ("operational", "phase", None, "in Betrieb", "operational"),
+        ("of_tomorrow", "phase", None, "of_tomorrow", "of_tomorrow"),
+    ],
+)
+def test_a_value_in_both_languages(value: Any, form: str, places: int | None, german: str, english: str) -> None:
+    found = words.shown(value, form, places)
+    assert (found.de, found.en) == (german.replace(" %", "\xa0%").replace(" €", "\xa0€").replace("> ", ">\xa0").replace("< ", "<\xa0")
+        if form in ("share", "euro") else german.replace(" ", "\xa0") if form == "month" else german,
+        english.replace(" %", "\xa0%").replace("> ", ">\xa0").replace("< ", "<\xa0")
+        if form == "share" else english.replace(" ", "\xa0") if form in ("day", "month") else english)  # fmt: skip
+
+
+def test_conditions_of_the_verdict_in_german() -> None:
+    told = words.gates("connections invoiced: 65.7 %, needed at least 95.0 %; something new: 3; <b>")
+    assert [one.de for one in told] == ["abgerechnete Anbindungen: 65,7 %, nötig mindestens 95,0 %", "something new: 3", "<b>"]
+
+
+def test_the_record_of_a_page_ends_no_element() -> None:
+    citations = Citations()
+    citations.table(Cited("t", f"select {HOSTILE}", pl.DataFrame()), {"a": ("text", None)})
+    script = str(citations.script())
+    assert script.count("<") == 2 and json.loads(_CITED.findall(script)[0][1])["t0"]["sql"] == f"select {HOSTILE}"
+    assert "\u2028" not in str(block("x", "\u2028"))
+
+
+def test_a_query_that_leaves_its_order_open_is_none() -> None:
+    with duckdb.connect() as con:
+        con.execute("create schema m; create table m.t as select range as i from range(3)")
+        with pytest.raises(ValueError, match="order"):
+            cite(con, "m.t", "select i from m.t")
+        with pytest.raises(ValueError, match="does not read"):
+            cite(con, "m.u", "select i from m.t order by i")
+        assert cite(con, "m.t", "select i from m.t\n order by i").frame["i"].to_list() == [0, 1, 2]
