@@ -330,9 +330,23 @@ SUMS = (
         _OBSERVATION,
         ("authority_id", "service_id"),
         {"started_on": "any_value(started_on)"},
-        f"""select authority_id, service_id, min(valid_from) filter (phase = 'integrating') as started_on
-            from build.{_PHASE} group by all""",
-        {_PHASE: ("phase",)},
+        # an authority that others were merged into began when the first of them did, under a key that no longer reports
+        f"""select authority_id, service_id, coalesce(
+                any_value(observed.started_on) filter (merged.is_merged), min(phase.valid_from) filter (phase.phase = 'integrating')
+            ) as started_on
+            from build.{_OBSERVATION} as observed
+            left join build.{_PHASE} as phase using (authority_id, service_id)
+            left join (
+                select distinct reported_authority_id as authority_id, true as is_merged
+                from build.core.bridge_authority_successor
+                where authority_id <> reported_authority_id
+            ) as merged using (authority_id)
+            group by all""",
+        {
+            _PHASE: ("phase", "valid_from"),
+            _OBSERVATION: ("authority_id", "service_id", "started_on"),
+            "core.bridge_authority_successor": ("authority_id", "reported_authority_id"),
+        },
         "Der Beginn jeder Anbindung ist der gemeldete.",
         "The start of every connection is the reported one.",
         whole=False,

@@ -20,6 +20,7 @@ import pytest
 from ingest.sample import directory
 from orchestration.report import drawing, figures, words
 from orchestration.report import map as maps
+from orchestration.report.cited import cite
 from orchestration.report.figure import Figure, View
 from orchestration.settings import Settings
 from tests.house import House
@@ -98,7 +99,7 @@ def test_title_alt_and_note_are_said_in_both_languages_with_the_same_numbers(eve
 def test_what_is_cited_is_what_the_query_gives_again(every: list[Figure], connection: duckdb.DuckDBPyConnection) -> None:
     for figure in every:
         if figure.cited.sql:
-            assert figure.cited.frame.equals(pl.DataFrame(connection.sql(figure.cited.sql))), figure.figure_id
+            assert figure.cited.frame.equals(cite(connection, figure.cited.table, figure.cited.sql).frame), figure.figure_id
         else:
             assert not figure.is_drawn and figure.cited.frame.is_empty()
 
@@ -402,7 +403,7 @@ def test_axes_are_honest(every: list[Figure]) -> None:
     for figure in every:
         if not figure.is_drawn:
             continue
-        for mark, _, encoding in scales(figure.specification()):
+        for mark, _, encoding in scales(figure.specification):
             scale = encoding.get("scale") or {}
             if scale.get("type") == "log":
                 assert figure.figure_id == "learning-curve" and "log" in encoding["title"]

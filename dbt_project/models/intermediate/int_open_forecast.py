@@ -23,7 +23,8 @@ def model(dbt: Any, session: Any) -> Any:
         for name, relation in (("outlook", outlook), ("spells", spells)):  # by way of Parquet, as everywhere between the two
             path = Path(folder) / f"{name}.parquet"
             relation.write_parquet(str(path))
-            frames.append(pl.read_parquet(path))
+            # every draw is dealt in this order: the same inputs give the same prediction on any number of threads
+            frames.append(pl.read_parquet(path).sort(pl.all()))
         predicted = Path(folder) / "predicted.parquet"
         predict_open(frames[0], frames[1], as_of).write_parquet(predicted)
         session.execute("create or replace temp table open_forecast as from read_parquet(?)", [str(predicted)])
