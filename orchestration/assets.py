@@ -427,11 +427,12 @@ def release_asset(settings: Settings, manifest_path: Path) -> dg.AssetsDefinitio
             )
         night.conclude("published", f"Release {release_id} is published.", release_id)
         release = settings.published / "releases" / release_id
+        page = release / report.FOLDER / "index.html"
         return dg.MaterializeResult(
             metadata={
                 "release_id": release_id,
                 "path": dg.MetadataValue.path(os.fspath(release)),
-                "report": dg.MetadataValue.path(os.fspath(release / report.FOLDER / "index.html")),
+                **({"report": dg.MetadataValue.path(os.fspath(page))} if page.is_file() else {}),
                 "gate_report": dg.MetadataValue.path(os.fspath(release / gate_report.FOLDER / "index.html")),
                 **{f"chart_{name.replace('-', '_')}": dg.MetadataValue.md(text) for name, text in report.charts(release).items()},
             }

@@ -75,7 +75,7 @@ def write(night: Night, results: Sequence[dict[str, Any]], *, outcome: str, mess
 def _report(night: Night, folder: Path, outcome: str) -> str:
     """Where the report lies: of a night that passed in its release, beside the page; after any other the current one, where there is one."""
     if outcome == "passed":
-        return f"../{report.FOLDER}/index.html"
+        return f"../{report.FOLDER}/index.html" if night.settings.has_report else ""
     current = night.settings.current / report.FOLDER / "index.html"
     return os.path.relpath(current, folder) if current.is_file() else ""
 

@@ -242,16 +242,15 @@ def publish(
     _write_workbook(aside, audit, release_id)
     gate = build.with_name("gate")  # the gate's page of this run (gate_report)
     leads = ["gate/index.html"] if gate.is_dir() else []
-    report.write(aside, aside / "warehouse.duckdb", tier="exact", leads=leads, boundaries=settings.boundaries)
+    if settings.has_report:
+        report.write(aside, aside / "warehouse.duckdb", tier="exact", leads=leads, boundaries=settings.boundaries)
     sums = _sums(aside)
     package = data_package.described(aside, traced, is_public=False, sums=sums, keys=GRAIN, contributors=publisher.contributors)
     data_package.write(aside, package)
     if settings.as_of is None:
         public = aside / PUBLIC
         public.mkdir()
-        _publish_public(
-            public, build, audit, release_id, now, public_copies(marts, masked), traced, publisher, settings.boundaries
-        )
+        _publish_public(settings, public, build, audit, release_id, now, public_copies(marts, masked), traced, publisher)
     if audit.build_sha256 != sha256_of(build):
         raise PublicationRefused(
             "The build changed while it was copied: run the refresh again and let nobody open the build file."
@@ -402,6 +401,7 @@ def sweep(settings: Settings) -> None:
 
 
 def _publish_public(
+    settings: Settings,
     folder: Path,
     build: Path,
     audit: Audit,
@@ -410,7 +410,6 @@ def _publish_public(
     decided: Sequence[_Copy],
     traced: Lineage,
     publisher: Publisher,
-    boundaries: Path | None,
 ) -> None:
     """Write the public tier into a folder, with sums of its own: it leaves the house without the rest."""
     copies = []
@@ -420,7 +419,8 @@ def _publish_public(
     _write_warehouse(build, folder, audit, release_id, now, copies, _PUBLIC_OWN, traced)
     attribution.write(folder, traced, {copy.table: list(copy.columns) for copy in copies}, is_public=True)
     _write_workbook(folder, audit, release_id)
-    report.write(folder, folder / "warehouse.duckdb", tier="public", boundaries=boundaries)
+    if settings.has_report:
+        report.write(folder, folder / "warehouse.duckdb", tier="public", boundaries=settings.boundaries)
     sums = _sums(folder)
     keys = {table: key for table, key in GRAIN.items() if table in {copy.table for copy in copies}}
     package = data_package.described(folder, traced, is_public=True, sums=sums, keys=keys, contributors=publisher.contributors)

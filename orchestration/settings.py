@@ -90,6 +90,11 @@ class Settings:
         value = self.environ.get("ROLLIN_BOUNDARIES")
         return Path(value).absolute() if value else None
 
+    @property
+    def has_report(self) -> bool:
+        """Whether releases carry a report: not where ``ROLLIN_REPORT`` is no."""
+        return self.environ.get("ROLLIN_REPORT", "").lower() not in ("no", "off", "0")
+
     def now(self) -> datetime:
         """The instant of this run; with ``as_of`` the last microsecond of that day in Berlin."""
         try:

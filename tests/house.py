@@ -67,6 +67,7 @@ class House:
         self.now += timedelta(days=days)
         os.environ["ROLLIN_NOW"] = self.now.isoformat()
         os.environ.setdefault("ROLLIN_THREADS", "1")  # the other core has a worker of its own
+        os.environ.setdefault("ROLLIN_REPORT", "no")  # what it says is tested on one night (`published`)
         return refresh(dataclasses.replace(self.settings, **options))
 
     @property
@@ -89,6 +90,7 @@ def published(world: Path, tmp_path_factory: pytest.TempPathFactory) -> House:
     with FileLock(folder / "first-night.lock"):
         if not (folder / "first-night.done").is_file():
             before = dict(os.environ)
+            os.environ["ROLLIN_REPORT"] = "yes"
             result = house.night()
             assert result.outcome == "published", result.message
             os.environ.clear()

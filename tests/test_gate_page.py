@@ -132,7 +132,7 @@ def test_the_trend_shows_checks_that_ever_failed() -> None:
 
 def a_night(home: Path, run_id: str, day: dt.date, *, as_of: dt.date | None = None) -> Any:
     build = home / "build"
-    settings = SimpleNamespace(build=build, as_of=as_of, current=home / "published" / "current")
+    settings = SimpleNamespace(build=build, as_of=as_of, current=home / "published" / "current", has_report=True)
     (build / run_id).mkdir(parents=True)
     return SimpleNamespace(run_id=run_id, as_of=day, folder=build / run_id, settings=settings, states={})
 

@@ -120,7 +120,12 @@ def test_readers_keep_their_release_and_new_ones_see_the_new(house: House) -> No
     # the new one tells what moved
     told = (house.settings.current / "CHANGES.md").read_text("utf-8")
     assert f"{house.current}, Stichtag 2026-06-16; verglichen mit {old}, Stichtag 2026-06-15" in told
-    assert "no earlier release" in (house.settings.published / "releases" / old / "CHANGES.md").read_text("utf-8")
+    before = house.settings.published / "releases" / old
+    assert "no earlier release" in (before / "CHANGES.md").read_text("utf-8")
+    # the night of the tests leaves its report out (ROLLIN_REPORT)
+    assert (before / "report" / "index.html").is_file() and (before / "public" / "report" / "index.html").is_file()
+    assert not any(path.name == "report" for path in house.settings.current.resolve().rglob("*"))
+    assert "report/index.html" not in (house.settings.current / "datapackage.json").read_text("utf-8")
 
 
 def test_rollback_and_retention(house: House) -> None:
