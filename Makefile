@@ -13,9 +13,9 @@ setup: $(READY)
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Rollin needs Python 3.11 or later: make PYTHON=/path/to/python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps --no-compile --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps --no-build-isolation --editable .
-	$(BIN)/python -m compileall -q -j 0 ingest dbt_project expectations orchestration
+	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib ingest dbt_project expectations orchestration || true
 	touch $@
 
 refresh: $(READY)
@@ -30,8 +30,7 @@ dev: $(READY)
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/sqlfluff lint --processes 2 dbt_project/models dbt_project/tests
-	$(BIN)/mypy
+	$(BIN)/mypy & types=$$!; $(BIN)/sqlfluff lint dbt_project/models dbt_project/tests && wait $$types
 
 docs: $(READY)
 	$(BIN)/python -m dbt_project.metrics_page

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from pathlib import Path
 
 import duckdb
 import polars as pl
@@ -12,6 +13,7 @@ import pytest
 from orchestration import publication, warehouse
 from orchestration.night import lock
 from tests.house import House, edit_lines
+from tests.press import Press
 from tests.same import assert_same_tables
 
 
@@ -128,22 +130,22 @@ def test_readers_keep_their_release_and_new_ones_see_the_new(house: House) -> No
     assert "report/index.html" not in (house.settings.current / "datapackage.json").read_text("utf-8")
 
 
-def test_rollback_and_retention(house: House) -> None:
-    first = house.current
+def test_rollback_and_retention(tmp_path: Path, environment: None) -> None:
     os.environ["ROLLIN_KEEP_RELEASES"] = "2"
-    for _ in range(2):
-        assert house.night(days=1).outcome == "published"
-    kept = publication.release_ids(house.settings)
-    assert len(kept) == 2 and first not in kept
-    assert publication.rollback(house.settings, None) == kept[0] == house.current
+    press = Press(tmp_path)
+    settings = press.settings
+    first, *later = [press.publish(number) for number in (1, 2, 3)]
+    kept = publication.release_ids(settings)
+    assert kept == later and first not in kept
+    assert publication.rollback(settings, None) == kept[0] == publication.current_id(settings)
     with pytest.raises(publication.UnknownRelease, match="no release"):
-        publication.rollback(house.settings, first)
-    damaged = house.settings.published / "releases" / kept[1] / "audit.json"
+        publication.rollback(settings, first)
+    damaged = settings.published / "releases" / kept[1] / "audit.json"
     damaged.chmod(0o644)
     damaged.write_text(damaged.read_text() + " ")
     with pytest.raises(publication.UnknownRelease, match="damaged"):
-        publication.rollback(house.settings, kept[1])
-    assert house.current == kept[0]
+        publication.rollback(settings, kept[1])
+    assert publication.current_id(settings) == kept[0]
 
 
 def test_the_past_can_be_rebuilt_and_never_becomes_current(house: House) -> None:
