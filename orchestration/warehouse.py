@@ -6,7 +6,6 @@ and ``tests/test_orchestration_definitions.py`` watches it). Does not: models (`
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import json
 import os
@@ -124,10 +123,6 @@ def build(manifest: dict[str, Any]) -> BuildResult:
             outcome.events.append(MessageToDict(event, preserving_proto_field_name=True))
 
     try:
-        if (
-            not gc.get_freeze_count()
-        ):  # what is imported by now stays: looking through it again and again is a tenth of a small night
-            gc.freeze()
         parsed = read_parsed((Path(os.environ["DBT_TARGET_PATH"]) / PARSED).read_bytes())
         result = invoke(BUILD, [remember], parsed)
     finally:
