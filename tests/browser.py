@@ -92,7 +92,8 @@ def started(folder: Path) -> Iterator[Browser]:
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if program is None:
         pytest.skip("no Chromium on this machine")
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    from playwright import sync_api as playwright
+
     artefacts = Path(os.environ.get("ROLLIN_ARTEFACTS") or folder)
     artefacts.mkdir(parents=True, exist_ok=True)
     # Chromium's own sandbox does not work for root, as in containers; only files of the test are opened
@@ -258,7 +259,8 @@ def shorten(page: Any) -> None:
 
 def axe_violations(page: Any, *rules: str) -> list[str]:
     """What axe-core finds against WCAG A and AA (or against some rules only), one line for each element."""
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    from axe_playwright_python import sync_playwright as axe
+
     only = {"type": "rule", "values": list(rules)} if rules else {"type": "tag", "values": list(AXE_TAGS)}
     found = axe.Axe().run(page, options={"runOnly": only, "resultTypes": ["violations"]})
     return [

@@ -224,6 +224,10 @@ def test_the_land_is_its_file_and_no_python() -> None:
     for package in ("ingest", "orchestration", "expectations", "dbt_project"):
         for path in (root / package).rglob("*"):
             # the report's dictionary has the English names of all Länder
-            if path.suffix in (".py", ".sql") and not {"sample", "target"} & set(path.parts) and path.name != "words.py":
+            if (
+                path.suffix in (".py", ".sql")
+                and not {"sample", "target"} & set(path.parts)
+                and path != root / "orchestration" / "report" / "words.py"
+            ):
                 text = path.read_text(encoding="utf-8").lower()
                 assert "nordrhein" not in text and "umsetzungsstand" not in text, path
