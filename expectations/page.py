@@ -21,7 +21,7 @@ from jinja2 import Environment
 #: Key columns whose values are codes, with the shape that they must have to be shown.
 _CODES = {
     "land_code": r"\d{2}",
-    "service_id": r"ummeldung|fuehrerschein|bauantrag|aufenthalt|waffen|unterhaltsvorschuss|anlagengenehmigung",
+    "service_id": r"[a-z][a-z0-9_]{0,39}",
     "authority_id": r"[a-z]{3,30}/\d{2,9}",
     "reported_authority_id": r"[a-z]{3,30}/\d{2,9}",
     "ags": r"\d{8}",

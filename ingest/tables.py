@@ -17,30 +17,19 @@ from typing import Any
 import dataframely as dy
 import polars as pl
 
+from ingest import services
+
 LAND_CODES = tuple(f"{n:02d}" for n in range(1, 17))
 FEDERAL = "00"
 
-#: Every service of the programme. A service is a versioned set of LeiKa keys (dbt seed ``service_leika_key``).
-SERVICES = (
-    "ummeldung",
-    "fuehrerschein",
-    "bauantrag",
-    "aufenthalt",
-    "waffen",
-    "unterhaltsvorschuss",
-    "anlagengenehmigung",
-)
+#: The services with their names, the kind of authority that is competent and their OZG numbers (text).
+SERVICE_LIST = pl.DataFrame(services.read(), schema=dict.fromkeys(services.COLUMNS, pl.String))
+
+#: Every service of the programme.
+SERVICES: tuple[str, ...] = tuple(SERVICE_LIST["service_id"])
 
 #: The kind of authority that is competent for a service: the first part of every ``authority_id``.
-AUTHORITY_KIND = {
-    "ummeldung": "meldebehoerde",
-    "fuehrerschein": "fahrerlaubnisbehoerde",
-    "bauantrag": "bauaufsicht",
-    "aufenthalt": "auslaenderbehoerde",
-    "waffen": "waffenbehoerde",
-    "unterhaltsvorschuss": "jugendamt",
-    "anlagengenehmigung": "immissionsschutzbehoerde",
-}
+AUTHORITY_KIND: dict[str, str] = dict(SERVICE_LIST.select("service_id", "authority_kind").iter_rows())
 
 #: Phases in the order of a roll-out; ``suspended`` and ``withdrawn`` may follow any of them.
 PHASES = ("planned", "contracted", "integrating", "onboarding", "operational", "suspended", "withdrawn")
@@ -125,7 +114,7 @@ class Authorities(Delivered):
     """One row per authority and period; ``authority_id`` is ``<kind>/<key>``, ``seat_key`` the AGS of its seat or its own key."""
 
     authority_id = dy.String(nullable=False, regex=_AUTHORITY_ID)
-    kind = dy.Enum(list(AUTHORITY_KIND.values()), nullable=False)
+    kind = dy.Enum(list(dict.fromkeys(AUTHORITY_KIND.values())), nullable=False)
     name = dy.String(nullable=False)
     seat_key = dy.String(nullable=False, regex=r"^[0-9]{2,12}$")
     valid_from = dy.Date(nullable=False)

@@ -49,6 +49,7 @@ RUN_TABLES = (
     "run",
     "land",
     "land_service",
+    "service",
     "source",
     "delivery",
     "quarantine",

@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 
 import click
 
+from ingest.services import ServiceListError
 from orchestration.settings import QUIET, Settings, UsageError
 
 os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
@@ -44,7 +45,7 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(2)
-    except UsageError as error:
+    except (UsageError, ServiceListError) as error:
         _fail(str(error), 2)
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -44,7 +44,7 @@ from ingest.fetch import FetchOutcome, fetch_source
 from ingest.landfile import QUESTION_FORMATS, LandFile, LandFileError, Source, load
 from ingest.landing import Delivery, Landing, make_folder, object_path
 from ingest.portals import Question
-from ingest.tables import FEDERAL, TABLES
+from ingest.tables import FEDERAL, SERVICE_LIST, TABLES
 from orchestration import alerts, disk, journal, licences, withdrawals
 from orchestration.deliveries import judgements
 from orchestration.questions import questions
@@ -658,7 +658,7 @@ class Night:
                 os.symlink(os.path.relpath(shown, (inputs / name).resolve()), inputs / name / "shown.parquet")
 
     def _own_tables(self, codes: list[str]) -> dict[str, pl.DataFrame]:
-        """What a run knows about itself, as the tables ``run``, ``land``, ``land_service``, ``source`` and ``delivery``."""
+        """What a run knows about itself, as the tables ``run``, ``land``, ``land_service``, ``service``, ``source`` and ``delivery``."""
         states = {(c, s.name): self.admit(c, s.name) for c in self.laender for s in self.laender[c].sources}
         lands = [self.laender[code] for code in codes if code != FEDERAL]
         run = {
@@ -699,6 +699,7 @@ class Night:
                 ],
                 schema={"land_code": pl.String, "service_id": pl.String, "baseline_connections": pl.Int64},
             ),
+            "service": SERVICE_LIST,
             "source": pl.DataFrame(
                 [self._source_row(self.laender[c], s, states[c, s.name]) for c in self.laender for s in self.laender[c].sources],
                 schema=_SOURCE_SCHEMA,

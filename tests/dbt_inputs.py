@@ -22,7 +22,7 @@ import pytest
 
 from dbt_project import PROJECT_DIR
 from ingest.directory import authority_successors, region_successors
-from ingest.tables import AUTHORITY_KIND, TABLES
+from ingest.tables import AUTHORITY_KIND, SERVICE_LIST, TABLES
 from orchestration import warehouse
 
 AS_OF = date(2026, 3, 10)
@@ -329,6 +329,7 @@ RUN_INPUTS: dict[str, dict[str, Any]] = {
         "target_share": pl.Float64,
     },
     "land_service": {"land_code": pl.String, "service_id": pl.String, "baseline_connections": pl.Int64},
+    "service": dict(SERVICE_LIST.schema),
     "source": {
         "land_code": pl.String,
         "source": pl.String,
@@ -473,6 +474,7 @@ def run_rows(tables: dict[str, Rows], territory_on: date, links: list[tuple[Any,
             {"land_code": "06", "name": "Hessen", "programme_start": START, "target_on": date(2026, 12, 31), "target_share": 1.0},
             {"land_code": "00", "name": "Deutschland"},
         ],
+        "service": SERVICE_LIST.to_dicts(),
         "land_service": [
             {"land_code": "09", "service_id": "ummeldung", "baseline_connections": 1},
             {"land_code": "09", "service_id": "bauantrag"},

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import polars as pl
 
-from ingest import portals
+from ingest import portals, services
 from ingest.clean import (
     authorities,
     case_volumes,
@@ -47,10 +47,11 @@ def _version_of_sources() -> str:
     package = Path(__file__).parent.parent
     for path in sorted([*package.glob("*.py"), *(package / "clean").glob("*.py"), *(package / "portals").glob("*.py")]):
         sha.update(path.read_bytes())
+    sha.update(services.PATH.read_bytes())
     return sha.hexdigest()[:12]
 
 
-#: Part of every fingerprint: a digest of the code that reads and cleans, so that a changed rule cleans every delivery again.
+#: Part of every fingerprint: a digest of the code that reads and cleans and of the list of services, so that a changed rule cleans every delivery again.
 #: (A number to be raised by hand would be forgotten once, and old rows would stay under new rules.)
 CLEANING_VERSION = _version_of_sources()
 

@@ -17,5 +17,5 @@ select
     services.ozg_ids,
     leika_keys.leika_keys,
     leika_keys.verified_leika_keys
-from {{ ref('service') }} as services
+from {{ ref('stg_service') }} as services
 left join leika_keys on services.service_id = leika_keys.service_id

@@ -1,0 +1,7 @@
+select
+    service_id,
+    name_de,
+    name_en,
+    authority_kind,
+    ozg_ids
+from {{ source('inputs', 'service') }}
