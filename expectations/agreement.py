@@ -690,6 +690,15 @@ ROWS = (
         "The kind of an authority is in its key.",
     ),
     Row(
+        "kind_is_of_a_service",
+        "core.dim_authority",
+        ("authority_id", "kind"),
+        "kind not in (select authority_kind from build.core.dim_service)",
+        "competent for some service",
+        "Jede Art von Behörde ist für eine Leistung zuständig.",
+        "Every kind of authority is competent for a service.",
+    ),
+    Row(
         "month_of_its_month",
         "metrics.adoption_seasonality",
         ("month", "month_of_year"),
@@ -741,9 +750,6 @@ WORDS: dict[tuple[str, str], str] = {
         (table, "stratum_kind"): "all land service land_service rollout size_class difficulty_class"
         for table in (_SURVIVAL, _SUMMARY)
     },
-    ("core.dim_authority", "kind"): (
-        "meldebehoerde fahrerlaubnisbehoerde bauaufsicht auslaenderbehoerde waffenbehoerde jugendamt immissionsschutzbehoerde"
-    ),
     ("meta.source_status", "status"): "current stale missing not_configured",
     ("meta.source_status", "delivers"): "changes snapshot",
     ("meta.quarantine_summary", "rule"): (
