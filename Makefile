@@ -36,8 +36,10 @@ lint: $(READY)
 docs: $(READY)
 	$(BIN)/python -m dbt_project.metrics_page
 
+# S the sample, M and L all of Germany: make bench SIZE=M
+SIZE ?= S
 bench: $(READY)
-	$(BIN)/python -m benchmarks.night
+	$(BIN)/python -m benchmarks.speed --size $(SIZE)
 
 clean:
 	rm -rf $(VENV) var dbt_project/target dbt_project/logs

@@ -1,34 +1,34 @@
 """How long a night takes, where the time goes, and what the same tables cost without any of the machinery.
 
-``python benchmarks/night.py [--json] [--home DIR]`` measures in one run, on the embedded sample:
+``measure`` runs one after the other, on a world that is there (``benchmarks.speed`` chooses it):
 
-- the first night: ``rollin refresh --sample`` into an empty home, split into the legs that the run records of itself;
+- the first night: ``rollin refresh`` into an empty home, split into the legs that the run counts itself, each with CPU, memory and bytes;
 - a second night in which nothing changed, and a third with ``--full``, which builds everything from the clean data it finds: of
   the three it does what the bare script does;
 - a bare DuckDB script: the compiled SQL of every model on the same clean Parquet, then the same copies of the published tables
   (a DuckDB file, Parquet, CSV), in a fresh Python without dbt, Dagster or Great Expectations;
-- the fixed start-up: the imports of a night and one parse of the dbt project, each in a fresh Python; and writing the sample
-  world, which no real night does.
+- where the world has a next day: the night after it arrived, which is to be compared with the one in which nothing changed;
+- the fixed start-up: the imports of a night and one parse of the dbt project, each in a fresh Python.
 
 Nothing here is asserted: the numbers belong to the machine that they are printed with. Read the ratios.
 """
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import importlib.metadata
 import importlib.util
 import json
 import os
 import platform
-import subprocess
 import sys
-import tempfile
 import time
+from collections.abc import Callable, Mapping, Sequence
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
+
+from benchmarks import meter
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -39,28 +39,6 @@ PUBLISHED = ("core", "metrics", "meta")
 STORAGE_VERSION = "v1.2.0"
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--json", action="store_true", help="print the measurements as JSON")
-    parser.add_argument("--home", type=Path, help="keep the state there (default: a temporary folder); must be empty")
-    parser.add_argument("--leg", choices=LEGS, help=argparse.SUPPRESS)
-    parser.add_argument("paths", nargs="*", type=Path, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.leg:
-        print(json.dumps(LEGS[arguments.leg](*arguments.paths)))
-        return 0
-    if arguments.home is not None and arguments.home.exists() and any(arguments.home.iterdir()):
-        parser.error(f"{arguments.home} is not empty: a first night needs an empty home.")
-    with tempfile.TemporaryDirectory(prefix="rollin-bench-") as temporary:
-        try:
-            measured = measure(arguments.home or Path(temporary) / "home", Path(temporary))
-        except BenchmarkError as error:
-            print(error, file=sys.stderr)
-            return 1
-    print(json.dumps(measured, indent=1) if arguments.json else table(measured))
-    return 0
-
-
 class BenchmarkError(Exception):
     """A part of the benchmark did not do its work; measuring it would be a lie."""
 
@@ -68,96 +46,106 @@ class BenchmarkError(Exception):
 # -- measuring -------------------------------------------------------------------------------------
 
 
-def measure(home: Path, scratch: Path) -> dict[str, Any]:
-    """Run everything once; seconds are wall clock, memory is the peak of a process in MB."""
+def measure(
+    home: Path,
+    scratch: Path,
+    options: Sequence[str],
+    environ: Mapping[str, str],
+    next_day: Callable[[], Mapping[str, str]] | None = None,
+) -> dict[str, Any]:
+    """Run everything once. ``options`` and ``environ`` are those of every ``rollin refresh``; ``next_day`` delivers another day and
+    tells the environment of its night.
+
+    Costs as ``meter.Cost``: of a night as a whole (``process``) and of its legs; what no leg counts is ``start-up and the rest``.
+    """
     say("first night")
-    first = night(home)
+    first = night(home, scratch, options, environ)
     say("second night, nothing changed")
-    second = night(home)
+    second = night(home, scratch, options, environ)
     say("third night, --full")
-    third = night(home, "--full")
+    third = night(home, scratch, [*options, "--full"], environ)
     run = home / "build" / third["run_id"]
     target = home / "build" / "dbt"
     say("bare DuckDB")
-    bare = child("--leg", "bare", str(target / "manifest.json"), str(run / "inputs"), str(scratch / "bare"))
+    bare = child("bare", str(target / "manifest.json"), str(run / "inputs"), str(scratch / "bare"), environ=environ)
     compare(run / "warehouse.duckdb", scratch / "bare" / "warehouse.duckdb", set(bare["left_out"]))
+    nights = {"first_night": first, "unchanged_night": second, "full_night": third}
+    if next_day is not None:
+        say("the next day is delivered")
+        environ = {**environ, **next_day()}
+        say("fourth night, one more day and corrections")
+        nights["next_day_night"] = night(home, scratch, options, environ)
     say("start-up")
-    imports = child("--leg", "imports")
-    world = child("--leg", "world", str(scratch / "world"))
-    environment = {
-        "ROLLIN_INPUTS": str(run / "inputs"),
-        "ROLLIN_BUILD": str(scratch / "parse" / "warehouse.duckdb"),
-        "DBT_TARGET_PATH": str(scratch / "parse"),
-        "DBT_LOG_PATH": str(scratch / "parse"),
-    }
-    parse = child("--leg", "parse", environ=environment)
-    fixed = imports["seconds"] + parse["seconds"]
+    imported = child("imports", environ=environ)
+    parsed = child(
+        "parse",
+        environ={
+            **environ,
+            "ROLLIN_INPUTS": str(run / "inputs"),
+            "ROLLIN_BUILD": str(scratch / "parse" / "warehouse.duckdb"),
+            "DBT_TARGET_PATH": str(scratch / "parse"),
+            "DBT_LOG_PATH": str(scratch / "parse"),
+        },
+    )
     return {
-        "machine": machine(),
-        "first_night": first,
-        "second_night": second,
-        "full_night": third,
+        **nights,
         "bare_duckdb": bare,
-        "imports": imports,
-        "sample_world": world,
-        "dbt_parse": parse,
-        "ratio_full_night_to_bare": round(third["seconds"] / bare["seconds"], 2),
-        "ratio_full_night_without_start_up_to_bare": round((third["seconds"] - imports["seconds"]) / bare["seconds"], 2),
-        "fixed_start_up_seconds": round(fixed, 2),
-        "fixed_start_up_share_of_first_night": round(fixed / (first["seconds"] - world["seconds"]), 3),
-        "fixed_start_up_share_of_full_night": round(imports["seconds"] / third["seconds"], 3),
+        "imports": imported,
+        "dbt_parse": parsed,
+        "inputs": str(run / "inputs"),
+        "ratios": ratios(nights, bare, imported),
     }
 
 
-def night(home: Path, *options: str) -> dict[str, Any]:
-    """One ``rollin refresh --sample``; its record is the newest run that was not there before."""
+def ratios(nights: Mapping[str, Any], bare: Mapping[str, Any], imported: Mapping[str, Any]) -> dict[str, float]:
+    """What is to be read of the measurements: quotients of wall seconds."""
+    full, unchanged = nights["full_night"]["process"]["seconds"], nights["unchanged_night"]["process"]["seconds"]
+    found = {
+        "full_night_to_bare": full / bare["seconds"],
+        "full_night_without_imports_to_bare": (full - imported["seconds"]) / bare["seconds"],
+        "build_to_bare_models": nights["full_night"]["legs"].get("build", {}).get("seconds", 0.0)
+        / bare["legs"]["models"]["seconds"],
+        "imports_to_full_night": imported["seconds"] / full,
+    }
+    if "next_day_night" in nights:
+        found["next_day_beyond_unchanged_to_full"] = (nights["next_day_night"]["process"]["seconds"] - unchanged) / full
+    return {name: round(value, 3) for name, value in found.items()}
+
+
+def night(home: Path, scratch: Path, options: Sequence[str], environ: Mapping[str, str]) -> dict[str, Any]:
+    """One ``rollin refresh``; its record is the newest run that was not there before."""
     known = {path.parent.name for path in home.glob("build/*/run.json")}
-    command = [
-        sys.executable,
-        "-c",
-        "from orchestration.cli import main; main()",
-        "refresh",
-        "--sample",
-        "--home",
-        str(home),
-        *options,
-    ]
-    seconds, memory, output, error = timed(command)
+    legs = scratch / "legs.json"
+    cost, output = run([sys.executable, "-m", "benchmarks.meter", legs, "refresh", "--home", home, *options], environ)
     records = [path for path in home.glob("build/*/run.json") if path.parent.name not in known]
     if not records:
-        raise BenchmarkError(f"The night left no record under {home}/build.\n{output[-2000:]}{error[-2000:]}")
+        raise BenchmarkError(f"The night left no record under {home}/build.\n{output[-2000:]}")
     record = json.loads(max(records, key=lambda path: path.stat().st_mtime).read_text(encoding="utf-8"))
+    costs: dict[str, dict[str, float]] = json.loads(legs.read_text(encoding="utf-8"))
+    whole = cost.to_dict()
+    rest = {name: max(0.0, round(whole[name] - sum(part[name] for part in costs.values()), 3)) for name in whole}
+    # memory is no sum: the whole's peak is that of its largest leg, or lies outside of them
+    rest["peak_mb"] = whole["peak_mb"] if whole["peak_mb"] > max((part["peak_mb"] for part in costs.values()), default=0) else 0.0
     return {
         "run_id": record["run_id"],
         "outcome": record["outcome"],
-        "seconds": seconds,
-        "memory_mb": memory,
-        "legs": record.get("legs", {}),
+        "process": whole,
+        "legs": {**costs, "start-up and the rest": rest},
     }
 
 
-def child(*arguments: str, environ: dict[str, str] | None = None) -> dict[str, Any]:
-    """A leg of this file in a fresh Python: what it reports, with the wall time of the whole process."""
-    seconds, memory, output, _ = timed([sys.executable, __file__, *arguments], environ)
-    return {**json.loads(output.splitlines()[-1]), "process_seconds": seconds, "memory_mb": memory}
+def child(leg: str, *arguments: str, environ: Mapping[str, str]) -> dict[str, Any]:
+    """A leg of this file in a fresh Python: what it reports, with the cost of the whole process."""
+    cost, output = run([sys.executable, "-m", "benchmarks.night", leg, *arguments], environ)
+    return {**json.loads(output.splitlines()[-1]), "process": cost.to_dict()}
 
 
-def timed(command: list[str], environ: dict[str, str] | None = None) -> tuple[float, int, str, str]:
-    """Wall seconds, peak memory in MB, output and errors of a command that must end with 0."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "DO_NOT_TRACK": "1", **(environ or {})}
-    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-        begun = time.perf_counter()
-        process = subprocess.Popen(command, stdout=out, stderr=err, env=environment, cwd=ROOT)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - begun
-        process.returncode = os.waitstatus_to_exitcode(status)
-        out.seek(0)
-        err.seek(0)
-        output, errors = out.read(), err.read()
-    if process.returncode:
-        raise BenchmarkError(f"{' '.join(command)} ended with {process.returncode}:\n{output[-2000:]}{errors[-2000:]}")
-    peak = usage.ru_maxrss / (1024 if sys.platform != "darwin" else 1024 * 1024)
-    return round(seconds, 2), round(peak), output, errors
+def run(command: Sequence[str | Path], environ: Mapping[str, str]) -> tuple[meter.Cost, str]:
+    """A command of ours with its cost. Raises BenchmarkError where it fails."""
+    try:
+        return meter.run(command, {**os.environ, "PYTHONPATH": str(ROOT), "DO_NOT_TRACK": "1", **environ}, ROOT)
+    except meter.CommandError as error:
+        raise BenchmarkError(str(error)) from None
 
 
 def machine() -> dict[str, Any]:
@@ -200,6 +188,7 @@ def bare(manifest: Path, inputs: Path, folder: Path) -> dict[str, Any]:
     """The night's tables by DuckDB alone: seeds, every model's compiled SQL in dependency order, then the release's copies."""
     import duckdb
 
+    costs = {"models": meter.Cost(), "copies": meter.Cost()}
     begun = time.perf_counter()
     nodes = {
         key: node
@@ -227,24 +216,24 @@ def bare(manifest: Path, inputs: Path, folder: Path) -> dict[str, Any]:
     )
     connection.execute("set TimeZone = 'UTC'")
     connection.execute(f"set file_search_path = '{quoted(inputs)}'")
-    for key in TopologicalSorter(needs).static_order():
-        node = nodes[key]
-        connection.execute(f'create schema if not exists "{node["schema"]}"')
-        name = f'"{node["schema"]}"."{node["alias"]}"'
-        if node["resource_type"] == "seed":
-            path = Path(node["root_path"] or ROOT / "dbt_project") / node["original_file_path"]
-            types = json.dumps(node["config"].get("column_types") or {}).replace('"', "'")
-            connection.execute(f"create table {name} as from read_csv('{quoted(path)}', types = {types}, header = true)")
-        else:
-            kind = "view" if node["config"]["materialized"] == "view" else "table"
-            connection.execute(f"create {kind} {name} as {compiled(node, manifest)}")
-    modelled = time.perf_counter()
-    export(connection, folder)
-    connection.close()
-    ended = time.perf_counter()
+    with meter.leg(costs["models"]):
+        for key in TopologicalSorter(needs).static_order():
+            node = nodes[key]
+            connection.execute(f'create schema if not exists "{node["schema"]}"')
+            name = f'"{node["schema"]}"."{node["alias"]}"'
+            if node["resource_type"] == "seed":
+                path = Path(node["root_path"] or ROOT / "dbt_project") / node["original_file_path"]
+                types = json.dumps(node["config"].get("column_types") or {}).replace('"', "'")
+                connection.execute(f"create table {name} as from read_csv('{quoted(path)}', types = {types}, header = true)")
+            else:
+                kind = "view" if node["config"]["materialized"] == "view" else "table"
+                connection.execute(f"create {kind} {name} as {compiled(node, manifest)}")
+    with meter.leg(costs["copies"]):
+        export(connection, folder)
+        connection.close()
     return {
-        "seconds": round(ended - begun, 2),
-        "legs": {"models": round(modelled - begun, 2), "copies": round(ended - modelled, 2)},
+        "seconds": round(time.perf_counter() - begun, 2),
+        "legs": {name: cost.to_dict() for name, cost in costs.items()},
         "models": len(nodes),
         "left_out": not_bare,
     }
@@ -303,73 +292,17 @@ def parse() -> dict[str, Any]:
     return {"seconds": round(time.perf_counter() - begun, 2)}
 
 
-def world(folder: Path) -> dict[str, Any]:
-    """Writing the sample world, without its imports."""
-    from ingest.sample import write_sample
-
-    begun = time.perf_counter()
-    write_sample(folder)
-    return {"seconds": round(time.perf_counter() - begun, 2)}
-
-
-LEGS: dict[str, Any] = {"bare": bare, "imports": imports, "parse": parse, "world": world}
+LEGS: dict[str, Any] = {"bare": bare, "imports": imports, "parse": parse}
 
 
 def quoted(path: Path) -> str:
     return str(path).replace("'", "''")
 
 
-# -- printing --------------------------------------------------------------------------------------
-
-
-def table(measured: dict[str, Any]) -> str:
-    """The measurements for people: seconds, the ratio to the bare script, memory."""
-    bare_seconds = measured["bare_duckdb"]["seconds"]
-    lines = [f"{'':44}{'seconds':>9}{'x bare':>8}{'MB':>7}"]
-
-    def line(name: str, seconds: float, memory: int | str = "") -> None:
-        lines.append(f"{name:44}{seconds:9.2f}{seconds / bare_seconds:8.2f}{memory:>7}")
-
-    nights = (
-        ("First night", "first_night"),
-        ("Second night, nothing changed", "second_night"),
-        ("Third night, --full", "full_night"),
-    )
-    for title, key in nights:
-        part = measured[key]
-        line(f"{title} ({part['outcome']})", part["seconds"], part["memory_mb"])
-        for leg, seconds in part["legs"].items():
-            line(f"  {leg}", seconds)
-        rest = part["seconds"] - sum(part["legs"].values())
-        if key == "first_night":
-            line("  writing the sample world", measured["sample_world"]["seconds"])
-            rest -= measured["sample_world"]["seconds"]
-        line("  start-up, Dagster, the rest", rest)
-    bare_leg = measured["bare_duckdb"]
-    line(f"Bare DuckDB, {bare_leg['models']} models", bare_leg["seconds"], bare_leg["memory_mb"])
-    for leg, seconds in bare_leg["legs"].items():
-        line(f"  {leg}", seconds)
-    line("Fixed start-up", measured["fixed_start_up_seconds"])
-    for leg, seconds in measured["imports"]["legs"].items():
-        line(f"  import {leg}", seconds)
-    line("  dbt parse, on the first night only", measured["dbt_parse"]["seconds"])
-    of = measured["machine"]
-    lines += [
-        "",
-        f"From clean data to a release, the night takes {measured['ratio_full_night_to_bare']} times as long as the bare script,"
-        f" {measured['ratio_full_night_without_start_up_to_bare']} times without its imports."
-        f" Fixed start-up is {measured['fixed_start_up_share_of_first_night']:.0%} of a first night (the sample world aside)"
-        f" and {measured['fixed_start_up_share_of_full_night']:.0%} of a full one.",
-        f"{of['cores']} cores ({of['processor']}, load {of['load']}), {of['memory_gib']} GiB, {of['system']},"
-        f" Python {of['python']}, bytecode {'compiled' if of['bytecode_compiled'] else 'NOT compiled'};"
-        f" {', '.join(f'{name} {version}' for name, version in of['versions'].items())}.",
-    ]
-    return "\n".join(lines)
-
-
 def say(what: str) -> None:
-    print(f"measuring: {what} ...", file=sys.stderr, flush=True)
+    """Tell what is being measured."""
+    print(f"{time.strftime('%H:%M:%S')} measuring: {what} ...", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    print(json.dumps(LEGS[sys.argv[1]](*map(Path, sys.argv[2:]))))
