@@ -102,6 +102,7 @@ def ratios(nights: Mapping[str, Any], bare: Mapping[str, Any], imported: Mapping
     full, unchanged = nights["full_night"]["process"]["seconds"], nights["unchanged_night"]["process"]["seconds"]
     found = {
         "full_night_to_bare": full / bare["seconds"],
+        "full_night_to_bare_in_cpu": nights["full_night"]["process"]["cpu_seconds"] / bare["process"]["cpu_seconds"],
         "full_night_without_imports_to_bare": (full - imported["seconds"]) / bare["seconds"],
         "build_to_bare_models": nights["full_night"]["legs"].get("build", {}).get("seconds", 0.0)
         / bare["legs"]["models"]["seconds"],

@@ -39,7 +39,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -189,7 +189,7 @@ class Workload:
             text_code=at(122, 2),
             population=at(139, 11).cast(pl.Int64),
         )
-        frame = frame.filter(~pl.col("text_code").is_in(["65", "66"]) & pl.col("land_code").is_in(list(self.laender)))
+        frame = frame.filter(~pl.col("text_code").is_in(["65", "66"]))
         kept = lines.filter(at(0, 2).is_in(["10", "20", "30"]) | at(10, 5).is_in(self._kreise(frame)))
         return frame, ("\r\n".join(kept["line"]) + "\r\n").encode(), "GV100AD.txt"
 
@@ -208,7 +208,7 @@ class Workload:
         places = self._places[0]
         days = self.days_count
         expected = []
-        for land in self.laender:
+        for land in LAENDER:
             units = _units(self, land, places)
             every = max(1, units.height // 20_000)
             part = units.gather_every(every)
@@ -255,6 +255,7 @@ def workload(size: str, **changes: Any) -> Workload:
 # -- who there is ---------------------------------------------------------------------------------------------------------------
 
 
+@cache
 def _sample_places() -> pl.DataFrame:
     """The sample's municipalities under the keys of sixteen Länder, with as many inhabitants as each Land has."""
     sample = municipalities(Parameters(laender=("09", "06", "05")))

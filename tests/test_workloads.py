@@ -49,7 +49,14 @@ from datetime import date
 from pathlib import Path
 from benchmarks import workloads
 world = workloads.workload("M", share=0.03, laender=("05", "09"), directory=None, first=date(2026, 9, 24), last=date(2026, 10, 5))
-print(workloads.write_clean_usage(world, Path(sys.argv[1]), Path(sys.argv[2]))["usage_rows"])
+rows = workloads.write_clean_usage(world, Path(sys.argv[1]), Path(sys.argv[2]))["usage_rows"]
+written = sorted(path.stat().st_mtime_ns for path in Path(sys.argv[2], "clean", "usage").rglob("*.parquet"))
+"""
+
+#: What was written is not cleaned again.
+KEPT = """
+assert written == sorted(path.stat().st_mtime_ns for path in Path(sys.argv[2], "clean", "usage").rglob("*.parquet"))
+assert sum(told[f"{land}/usage"][1] for land in ("05", "09")) == rows > 1_000
 """
 
 
@@ -89,10 +96,10 @@ def test_equal_parameters_give_equal_files_and_another_seed_gives_others(written
 
 
 def test_the_size_has_the_rows_that_it_says() -> None:
-    germany = workloads.workload("M", directory=None, laender=("05", "09"), rows=40_000, **DAYS)
+    germany = workloads.workload("M", directory=None, rows=200_000, **DAYS)
     units = [germany.units(land) for land in germany.laender]
     rows = sum(land.usage_of(germany.first + timedelta(days=n)).height for land in units for n in range(germany.days_count))
-    assert rows == pytest.approx(40_000, rel=0.1)
+    assert rows == pytest.approx(200_000, rel=0.1)
 
 
 @pytest.fixture(scope="module")
@@ -117,11 +124,7 @@ def test_everything_is_cleaned_without_quarantine(written: Path, cleaned: tuple[
 def test_clean_parquet_is_what_cleaning_the_csv_gives(cleaned: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     out = tmp_path / "world"
     workloads.write(world(), out, usage="none")
-    count = int(run(WRITE_CLEAN, out, tmp_path / "clean"))
-    before = digest(tmp_path / "clean" / "clean" / "usage")
-    told = json.loads(run(CLEAN, out, tmp_path / "clean"))
-    assert digest(tmp_path / "clean" / "clean" / "usage") == before  # taken as cleaned: not cleaned again
-    assert sum(told["sources"][f"{land}/usage"][1] for land in ("05", "09")) == count
+    run(WRITE_CLEAN + CLEAN + KEPT, out, tmp_path / "clean")
 
     def rows(home: Path) -> pl.DataFrame:
         frame = pl.concat(pl.read_parquet(path) for path in sorted((home / "clean" / "usage").rglob("*.parquet")))
@@ -131,7 +134,6 @@ def test_clean_parquet_is_what_cleaning_the_csv_gives(cleaned: tuple[Path, dict[
     assert made.schema == product.schema
     order = ["period", "authority_id", "service_id", "channel", "account"]
     assert made.sort(order).equals(product.sort(order))
-    assert made.height == count > 1_000
 
 
 def test_the_next_day_adds_a_day_and_corrects_one_per_cent(written: Path, tmp_path: Path) -> None:
@@ -150,7 +152,7 @@ def test_the_next_day_adds_a_day_and_corrects_one_per_cent(written: Path, tmp_pa
         new = pl.read_csv(out / "deliveries" / land / "usage-2026-10-06.csv", separator=";", infer_schema=False)
         corrected = new.filter(pl.col("Datum") != "06.10.2026")
         assert 0 < new.height - corrected.height < known.height / 4
-        assert corrected.height == pytest.approx(known.height / 100, rel=0.5)
+        assert corrected.height == pytest.approx(known.height / 100, rel=0.7)
         both = corrected.join(known, on=keys, how="inner", nulls_equal=True)
         assert both.height == corrected.height
         assert both.select((pl.col("eingereicht").cast(int) - pl.col("eingereicht_right").cast(int) == 1).all()).item()
