@@ -148,7 +148,8 @@ class Workload:
 
     @cached_property
     def services(self) -> pl.DataFrame:
-        """One row per service: service_id, name_de, name_en, authority_kind, ozg_ids, level, rate (cases per inhabitant and year)."""
+        """One row per service: service_id, name_de, name_en, authority_kind, ozg_ids, level, rate (cases per inhabitant and year), and word, which
+        portals call it by."""
         with (ROOT / "ingest" / "services.csv").open(encoding="utf-8", newline="") as file:
             known = list(csv.DictReader(file))[: self.services_count]
         rows: list[dict[str, Any]] = [
@@ -168,7 +169,8 @@ class Workload:
                     "rate": float(min(drawn[number], 0.2)),
                 }
             )
-        return pl.DataFrame(rows, schema_overrides={"ozg_ids": pl.String}, infer_schema_length=None)
+        frame = pl.DataFrame(rows, schema_overrides={"ozg_ids": pl.String}, infer_schema_length=None)
+        return frame.with_columns(word=pl.col("name_de").str.replace(r" \(.*$", ""))
 
     @cached_property
     def _places(self) -> tuple[pl.DataFrame, bytes, str]:
@@ -376,7 +378,7 @@ class Units:
         names = ("planned", "contracted", "integrating", "onboarding", "accepted")
         begins = _days("begins", self.life["integrating"] + zero)
         person_days = np.round(18 * np.exp(0.25 * self.life["difficulty"]) * self.life["noise"], 1)
-        named = self.world.services.select("service_id", "name_de")
+        named = self.world.services.select("service_id", "word")
         common = self.frame.select("service_id", pl.col("key").alias("Schlüssel")).join(
             named, on="service_id", how="left", maintain_order="left"
         )
@@ -401,7 +403,7 @@ class Units:
             .sort("day", "unit", "phase")
             .select(
                 "Schlüssel",
-                pl.col("name_de").alias("Leistung"),
+                pl.col("word").alias("Leistung"),
                 "Stand",
                 _german("day").alias("gültig ab"),
                 (pl.col("day").dt.strftime("%Y-%m-%d") + "T17:00:00+01:00").alias("gemeldet am"),
@@ -427,7 +429,7 @@ class Units:
             ("I", "Integration", "Land", 0.2, 30, "it_services"),
             ("O", "Onboarding", "Kommune", 0.1, 40, "public_pay"),
         )
-        named = self.world.services.select("service_id", "name_de")
+        named = self.world.services.select("service_id", "word")
         common = self.frame.select("service_id", "key", "unit").join(named, on="service_id", how="left", maintain_order="left")
         frames = [
             common.with_columns(
@@ -448,7 +450,7 @@ class Units:
                 "Beleg",
                 _german("day").alias("Buchungsdatum"),
                 pl.col("key").alias("Schlüssel"),
-                pl.col("name_de").alias("Leistung"),
+                pl.col("word").alias("Leistung"),
                 pl.col("welle").alias("Welle"),
                 pl.format("{}-{}-{}", pl.lit(self.land), "service_id", "welle").alias("Abruf"),
                 pl.lit("Musterrollout GmbH (synthetisch)").alias("Auftragnehmer"),
@@ -470,11 +472,11 @@ class Units:
     def case_volumes(self) -> pl.DataFrame:
         """Cases of every whole year before the last day's, as delivered; at least of one."""
         years = range(min(self.world.first.year, self.world.last.year - 1), self.world.last.year)
-        named = self.world.services.select("service_id", "name_de")
+        named = self.world.services.select("service_id", "word")
         cases = (pl.col("rate") * pl.col("population") * self.world.factor).round().cast(pl.Int64)
         return pl.concat(
             self.frame.join(named, on="service_id", how="left", maintain_order="left").select(
-                pl.col("key").alias("Schlüssel"), pl.col("name_de").alias("Leistung"), Jahr=pl.lit(year), Fälle=cases
+                pl.col("key").alias("Schlüssel"), pl.col("word").alias("Leistung"), Jahr=pl.lit(year), Fälle=cases
             )
             for year in years
         )
@@ -672,7 +674,7 @@ def _months(world: Workload) -> dict[str, list[date]]:
 
 def _named(units: Units) -> pl.DataFrame:
     """The units by their row's number, with the name of their service."""
-    named = units.world.services.select("service_id", "name_de")
+    named = units.world.services.select("service_id", "word")
     return (
         units.frame.select("service_id", "key", "authority_id")
         .join(named, on="service_id", how="left", maintain_order="left")
@@ -712,7 +714,7 @@ def _sink_usage(units: Units, frames: Iterator[pl.DataFrame], path: Path) -> int
         return frame.select(
             _german("period").alias("Datum"),
             named["key"].gather(frame["unit"]).alias("Schlüssel"),
-            named["name_de"].gather(frame["unit"]).alias("Leistung"),
+            named["word"].gather(frame["unit"]).alias("Leistung"),
             *words[frame["counted"]],
             pl.col("started").alias("begonnen"),
             pl.col("submitted").alias("eingereicht"),
@@ -780,7 +782,7 @@ def _federal(directory: str) -> dict[str, Any]:
 
 def _land(world: Workload, land: str) -> dict[str, Any]:
     """A Land file in the words of the delivered files."""
-    words = dict(world.services.select("name_de", "service_id").iter_rows())
+    words = dict(world.services.select("word", "service_id").iter_rows())
     phases = dict(zip(_PHASE_WORDS, _PHASES, strict=True))
     keyed = {"region_key": "Schlüssel", "service_id": "Leistung"}
     common = {"format": "csv", "reading": {"date": "%d.%m.%Y", "delimiter": ";"}, "max_age_days": 400, "licence": LICENCE}
