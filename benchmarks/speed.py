@@ -52,7 +52,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--size", choices=("S", "M", "L"), default="S")
     parser.add_argument("--share", type=float, default=1.0, help="of the Kreise of every Land (M and L)")
-    parser.add_argument("--days", type=int, help="so many days only, the last ones (M and L)")
+    parser.add_argument("--days", type=int, help="so many days only, the last ones (M and L); with fewer than 120 no wave has its costs, and the gate refuses")
     parser.add_argument("--folder", type=Path, help="where worlds and homes go (default: a temporary folder)")
     parser.add_argument("--keep", action="store_true", help="leave them there")
     parser.add_argument("--page", action="store_true", help="measure nothing: write the page from the kept results")
@@ -234,8 +234,11 @@ def _rivals(measured: Mapping[str, Any]) -> Iterator[str]:
 
 def write_page(kept: Mapping[str, Any]) -> None:
     """Fill the page from the kept results, and draw its picture (needs ``altair`` and ``vl-convert-python``)."""
+    if not kept:
+        return
     text = "\n".join(line for size in ("S", "M", "L") if size in kept for line in told(size, kept[size]))
     page = PAGE.read_text(encoding="utf-8")
+    text = "![Seconds by leg of the night, beside the bare DuckDB script](pictures/speed.svg)\n\n" + text
     PAGE.write_text(_MARKS.sub(lambda marks: marks[1] + "\n" + text + "\n" + marks[2], page), encoding="utf-8")
     chart = _picture(kept)
     PICTURE.parent.mkdir(parents=True, exist_ok=True)
