@@ -52,7 +52,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--size", choices=("S", "M", "L"), default="S")
     parser.add_argument("--share", type=float, default=1.0, help="of the Kreise of every Land (M and L)")
-    parser.add_argument("--days", type=int, help="so many days only, the last ones (M and L); with fewer than 120 no wave has its costs, and the gate refuses")
+    parser.add_argument(
+        "--days",
+        type=int,
+        help="so many days only, the last ones (M and L); with fewer than 120 no wave has its costs, and the gate refuses",
+    )
     parser.add_argument("--folder", type=Path, help="where worlds and homes go (default: a temporary folder)")
     parser.add_argument("--keep", action="store_true", help="leave them there")
     parser.add_argument("--page", action="store_true", help="measure nothing: write the page from the kept results")

@@ -47,6 +47,7 @@ import numpy as np
 import polars as pl
 import yaml
 from polars.io.plugins import register_io_source
+from scipy import optimize
 
 from ingest import clock
 from ingest.sample.directory import gv100ad_zip, municipalities
@@ -218,12 +219,13 @@ class Workload:
             live = np.clip(days - np.maximum(accepted, 0), 0, days)
             shown = np.where(np.arange(len(COUNTED)) < _ONLINE, live[:, None], days)
             expected.append((_daily_rates(part, 1.0)[:, :, None] * _WEEKDAY[None], shown / 7 * every))
-        low, high = 1e-4, 1e4
-        for _ in range(40):
-            middle = math.sqrt(low * high)
-            rows = sum(float((-np.expm1(-rates * middle)).sum(axis=2).ravel() @ shown.ravel()) for rates, shown in expected)
-            low, high = (middle, high) if rows < self.rows else (low, middle)
-        return low
+
+        def lacking(exponent: float) -> float:
+            factor = math.exp(exponent)
+            rows = sum(float((-np.expm1(-rates * factor)).sum(axis=2).ravel() @ shown.ravel()) for rates, shown in expected)
+            return rows - self.rows
+
+        return math.exp(optimize.brentq(lacking, math.log(1e-4), math.log(1e4), xtol=1e-6))
 
     def units(self, land: str) -> Units:
         """The connections of one Land, cut down to the share, with their lives."""

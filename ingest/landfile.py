@@ -36,11 +36,13 @@ from pydantic import (
     StrictInt,
     StrictStr,
     ValidationError,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
+from ingest import services
 from ingest.landing import is_secret_parameter
 from ingest.tables import FEDERAL, LAND_CODES, SERVICES, TABLES, Delivered
 
@@ -80,6 +82,12 @@ QUESTION_FORMATS = ("pvog_suchdienst", "fit_connect")
 OFF = "off"
 #: Text encodings that a delivery may declare, as Python names them.
 ENCODINGS = ("ascii", "utf-8", "utf-8-sig", "utf-16", "cp1252", "iso8859-1", "iso8859-15", "cp850", "cp437")
+
+#: A service of the list in force. The schema offers those of the packaged list, and leaves others to the check of the file itself.
+ServiceId = Annotated[
+    Literal[*SERVICES],  # type: ignore[valid-type]
+    WithJsonSchema({"type": "string", "anyOf": [{"enum": list(SERVICES)}, {"pattern": f"^{services.ID}$"}]}),
+]
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _MAX_BYTES = 1_000_000
@@ -525,8 +533,8 @@ class Programme(_Model):
 
     start: date
     target: Target
-    services: list[Literal[*SERVICES]] = Field(min_length=1)  # type: ignore[valid-type]
-    baseline: dict[Literal[*SERVICES], Annotated[int, Field(ge=0)]] = {}  # type: ignore[valid-type]
+    services: list[ServiceId] = Field(min_length=1)
+    baseline: dict[ServiceId, Annotated[int, Field(ge=0)]] = {}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -583,7 +591,7 @@ class LandFile(_Model):
     name: str = Field(min_length=1)
     is_synthetic: bool = False
     programme: Programme | None = None
-    competences: dict[Literal[*SERVICES], Competence] = {}  # type: ignore[valid-type]
+    competences: dict[ServiceId, Competence] = {}
     sources: list[Source] = []
     changes: list[Change] = []
 

@@ -15,7 +15,10 @@ from pathlib import Path
 PATH = Path(os.environ.get("ROLLIN_SERVICES") or Path(__file__).parent / "services.csv")
 
 COLUMNS = ("service_id", "name_de", "name_en", "authority_kind", "ozg_ids")
-_ID, _KIND = re.compile(r"[a-z][a-z0-9_]{0,39}"), re.compile(r"[a-z]{3,30}")
+#: What the id of a service looks like.
+ID = "[a-z][a-z0-9_]{0,39}"
+_KIND = "[a-z]{3,30}"
+_NAME_CHARACTERS = 120
 
 
 class ServiceListError(ValueError):
@@ -29,14 +32,19 @@ def read(path: Path = PATH) -> list[dict[str, str | None]]:
             rows = [{name: row.get(name) or None for name in COLUMNS} for row in csv.DictReader(file, strict=True)]
     except (OSError, ValueError, csv.Error) as error:
         raise ServiceListError(f"The list of services {path} cannot be read ({error}): correct ROLLIN_SERVICES.") from None
-    ids = [row["service_id"] for row in rows]
+    known: set[tuple[str, str | None]] = set()
     for number, row in enumerate(rows, 2):
-        service, kind = row["service_id"] or "", row["authority_kind"] or ""
-        if not (_ID.fullmatch(service) and _KIND.fullmatch(kind) and row["name_de"] and row["name_en"]) or ids.count(service) > 1:
+        own = {(name, row[name]) for name in ("service_id", "name_de", "name_en")}
+        names = [row[name] or "" for name in ("name_de", "name_en")]
+        is_said = all(0 < len(name) <= _NAME_CHARACTERS and name.isprintable() for name in names)
+        is_known = re.fullmatch(ID, row["service_id"] or "") and re.fullmatch(_KIND, row["authority_kind"] or "")
+        if not (is_said and is_known) or own & known:
             raise ServiceListError(
                 f"Line {number} of the list of services {path} cannot be used: give the service an id of its own (a-z, 0-9, _), "
-                "a German and an English name, and the kind of authority that is competent (a-z)."
+                f"a German and an English name of its own (up to {_NAME_CHARACTERS} characters), "
+                "and the kind of authority that is competent (a-z)."
             )
+        known |= own
     if not rows:
         raise ServiceListError(f"The list of services {path} names none: correct ROLLIN_SERVICES.")
     return rows

@@ -42,7 +42,12 @@ assert TABLES["authorities"].polars_schema()["kind"].categories.to_list() == ["g
 assert SERVICE_LIST["ozg_ids"].to_list() == [None, "10001"]
 print(CLEANING_VERSION)
 """
-    ran = started(path, "-c", program)
+    words = """
+from orchestration.report import words
+assert words.term("service", "kita_2") == words.Words("Kita", "Day care")
+assert words.term("service", "ummeldung") == words.Words("Ummeldung", "Change of residence")
+"""
+    ran = started(path, "-c", words + program)
     assert ran.returncode == 0, ran.stderr
     path.write_text(path.read_text() + "neu,Neu,New,gemeindeverwaltung,\n")
     again = started(path, "-c", program.replace('"kita_2"]', '"kita_2", "neu"]').replace('"10001"]', '"10001", None]'))
@@ -57,6 +62,9 @@ print(CLEANING_VERSION)
         "Hundesteuer,Hundesteuer,Dog tax,gemeindeverwaltung,\n",
         "a,A,A,kind,\na,B,B,kind,\n",
         "a,,A,kind,\n",
+        "a,A,A,kind,\nb,A,B,kind,\n",
+        'a,"A\nB",A,kind,\n',
+        f"a,{'A' * 121},A,kind,\n",
         "a,A,A,Kind 1,\n",
         "a,A,A,kind,\n\x00\n",
     ],

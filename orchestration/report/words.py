@@ -15,6 +15,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from dbt_project.estimators import scale
+from ingest import services
 
 #: A space at which no line breaks.
 _TIED = "\N{NO-BREAK SPACE}"
@@ -303,6 +304,11 @@ TERMS: dict[str, dict[str, Words]] = {
         ("page_visits", "Seitenaufrufe", "page visits"),
     ),
 }
+
+
+#: A service of the list that has no short words above is called by its own name.
+for _row in services.read():
+    TERMS["service"].setdefault(str(_row["service_id"]), Words(str(_row["name_de"]), str(_row["name_en"])))
 
 
 def term(kind: str, value: Any) -> Words:
