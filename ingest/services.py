@@ -10,11 +10,17 @@ import csv
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 #: ``ROLLIN_SERVICES`` names another file of the same columns; it is read once, when the canonical tables are declared.
 PATH = Path(os.environ.get("ROLLIN_SERVICES") or Path(__file__).parent / "services.csv")
 
 COLUMNS = ("service_id", "name_de", "name_en", "authority_kind", "ozg_ids")
+#: A column that a list may have: ``true`` marks the services that a report draws. Without any mark those are the list's first ones.
+FOCUS = "is_focus"
+#: What a reader still tells apart in one picture, and a night draws in a minute. Tables hold all services.
+FOCUS_COUNT = 20
+
 #: What the id of a service looks like.
 ID = "[a-z][a-z0-9_]{0,39}"
 _KIND = "[a-z]{3,30}"
@@ -25,11 +31,14 @@ class ServiceListError(ValueError):
     """The list of services cannot be used; one English sentence with its remedy."""
 
 
-def read(path: Path = PATH) -> list[dict[str, str | None]]:
-    """One row per service with ``COLUMNS``; ``ozg_ids`` may be empty. Raises ServiceListError where the list cannot be used."""
+def read(path: Path = PATH) -> list[dict[str, Any]]:
+    """One row per service with ``COLUMNS``, of which ``ozg_ids`` may be None, and ``FOCUS`` (bool) for at most ``FOCUS_COUNT`` of them.
+
+    Raises ServiceListError where the list cannot be used.
+    """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = [{name: row.get(name) or None for name in COLUMNS} for row in csv.DictReader(file, strict=True)]
+            rows = [{name: row.get(name) or None for name in (*COLUMNS, FOCUS)} for row in csv.DictReader(file, strict=True)]
     except (OSError, ValueError, csv.Error) as error:
         raise ServiceListError(f"The list of services {path} cannot be read ({error}): correct ROLLIN_SERVICES.") from None
     known: set[tuple[str, str | None]] = set()
@@ -47,4 +56,11 @@ def read(path: Path = PATH) -> list[dict[str, str | None]]:
         known |= own
     if not rows:
         raise ServiceListError(f"The list of services {path} names none: correct ROLLIN_SERVICES.")
-    return rows
+    marked = [row["service_id"] for row in rows if row[FOCUS] == "true"]
+    if len(marked) > FOCUS_COUNT or any(row[FOCUS] not in (None, "true", "false") for row in rows):
+        raise ServiceListError(
+            f"The column {FOCUS} of the list of services {path} cannot be used: write true for up to {FOCUS_COUNT} services, "
+            "and false or nothing for the others."
+        )
+    focus = set(marked or [row["service_id"] for row in rows[:FOCUS_COUNT]])
+    return [row | {FOCUS: row["service_id"] in focus} for row in rows]

@@ -22,8 +22,8 @@ from ingest import services
 LAND_CODES = tuple(f"{n:02d}" for n in range(1, 17))
 FEDERAL = "00"
 
-#: The services with their names, the kind of authority that is competent and their OZG numbers (text).
-SERVICE_LIST = pl.DataFrame(services.read(), schema=dict.fromkeys(services.COLUMNS, pl.String))
+#: The services with their names, the kind of authority that is competent, their OZG numbers (text), and whether a report draws them.
+SERVICE_LIST = pl.DataFrame(services.read(), schema=dict.fromkeys(services.COLUMNS, pl.String) | {services.FOCUS: pl.Boolean})
 
 #: Every service of the programme.
 SERVICES: tuple[str, ...] = tuple(SERVICE_LIST["service_id"])

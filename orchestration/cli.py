@@ -112,25 +112,26 @@ def refresh(
     click.echo(f"Open it: {release / 'warehouse.duckdb'}")
 
 
+#: Rows of a Land and a service that a night ends with; where there are more, one of each Land.
+_SUMMARY_ROWS = 100
+
+
 def _summary(release: Path) -> None:
     """What an operator wants to see after a night."""
-    from orchestration.refresh import coverage, deliveries, quarantine
+    from orchestration.refresh import coverage, deliveries, programme_coverage, quarantine
 
     seen = deliveries(release)
     reasons = ", ".join(f"{row['rule']} {row['row_count']}" for row in quarantine(release)) or "none"
     click.echo(f"Read {seen['row_count']:,} rows in {seen['deliveries']} deliveries; quarantined: {reasons}.")
+    rows = coverage(release)
+    if is_short := len(rows) <= _SUMMARY_ROWS:
+        columns = ["land", "service", "authorities_competent", "authorities_operational", "coverage_authority_share"]
+    else:
+        rows = programme_coverage(release)
+        columns = ["land", "services", "pairs_competent", "pairs_operational", "coverage_micro_share"]
     _table(
-        ["Land", "Service", "competent", "operational", "share"],
-        [
-            [
-                r["land"],
-                r["service"],
-                r["authorities_competent"],
-                r["authorities_operational"],
-                _percent(r["coverage_authority_share"]),
-            ]
-            for r in coverage(release)
-        ],
+        ["Land", "Service" if is_short else "services", "competent", "operational", "share"],
+        [[*(row[column] for column in columns[:-1]), _percent(row[columns[-1]])] for row in rows],
     )
 
 

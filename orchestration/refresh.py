@@ -245,6 +245,21 @@ def coverage(release: Path) -> list[dict[str, Any]]:
     return _rows(duckdb, release, query)
 
 
+def programme_coverage(release: Path) -> list[dict[str, Any]]:
+    """The last day of ``metrics.programme_coverage_daily``, one row per Land."""
+    import duckdb
+
+    query = """
+        select l.name as land, c.services, c.authority_service_pairs_competent as pairs_competent,
+            c.authority_service_pairs_operational as pairs_operational, c.coverage_micro_share
+        from metrics.programme_coverage_daily as c
+        inner join core.dim_land as l using (land_code)
+        where c.as_of = (select as_of from meta.release)
+        order by c.land_code
+    """
+    return _rows(duckdb, release, query)
+
+
 def quarantine(release: Path) -> list[dict[str, Any]]:
     """Rows in quarantine by rule."""
     import duckdb

@@ -67,13 +67,27 @@ assert words.term("service", "ummeldung") == words.Words("Ummeldung", "Change of
         f"a,{'A' * 121},A,kind,\n",
         "a,A,A,Kind 1,\n",
         "a,A,A,kind,\n\x00\n",
+        "a,A,A,kind,,ja\n",
+        "".join(f"a{n},A{n},A{n},kind,,true\n" for n in range(services.FOCUS_COUNT + 1)),
     ],
 )
 def test_a_list_that_cannot_be_used_is_told(tmp_path: Path, rows: str) -> None:
     path = tmp_path / "services.csv"
-    path.write_text(HEAD + rows)
+    path.write_text(HEAD.replace("\n", ",is_focus\n") + rows)
     with pytest.raises(services.ServiceListError, match="services"):
         services.read(path)
+
+
+@pytest.mark.parametrize(
+    ("marked", "focus"), [({"a3", "a25"}, ["a3", "a25"]), (set(), [f"a{n}" for n in range(services.FOCUS_COUNT)])]
+)
+def test_the_report_draws_the_services_that_are_marked_or_the_first_ones(
+    tmp_path: Path, marked: set[str], focus: list[str]
+) -> None:
+    path = tmp_path / "services.csv"
+    rows = [f"a{n},A{n},A{n},kind,,{'true' if f'a{n}' in marked else ''}\n" for n in range(30)]
+    path.write_text(HEAD.replace("\n", ",is_focus\n") + "".join(rows))
+    assert [row["service_id"] for row in services.read(path) if row["is_focus"]] == focus
 
 
 def test_the_command_line_tells_it_in_one_sentence(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ select
     services.authority_kind,
     services.ozg_ids,
     leika_keys.leika_keys,
-    leika_keys.verified_leika_keys
+    leika_keys.verified_leika_keys,
+    services.is_focus
 from {{ ref('stg_service') }} as services
 left join leika_keys on services.service_id = leika_keys.service_id

@@ -3,5 +3,6 @@ select
     name_de,
     name_en,
     authority_kind,
-    ozg_ids
+    ozg_ids,
+    is_focus
 from {{ source('inputs', 'service') }}
