@@ -91,6 +91,7 @@ ServiceId = Annotated[
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _MAX_BYTES = 1_000_000
+_CHOICES_TOLD = 30
 
 
 class LandFileError(ValueError):
@@ -925,7 +926,7 @@ def _located(path: Path, root: yaml.Node, error: Any) -> tuple[int, str]:
             + f'. Write "{written}" in quotes.'
         )
     elif kind in ("literal_error", "enum"):
-        text = f"'{written}' is not valid for '{entry}'. Use one of {context['expected'].replace(' or ', ', ')}."
+        text = f"'{written}' is not valid for '{entry}'. Use {_choices(str(written), context['expected'])}."
     elif kind in ("union_tag_invalid", "union_tag_not_found"):
         expected = context.get("expected_tags", "one of the documented kinds")
         text = f"'{entry}' has no valid 'kind'. Use one of {expected}."
@@ -934,6 +935,15 @@ def _located(path: Path, root: yaml.Node, error: Any) -> tuple[int, str]:
     else:
         text = f"'{entry}' is not valid: {error['msg'].rstrip('.').lower()}. Correct it."
     return line, f"{path}:{line}: {text}"
+
+
+def _choices(written: str, expected: str) -> str:
+    """What may stand there; of very many, those that look most like what was written."""
+    words = re.findall("'([^']*)'", expected)
+    if len(words) <= _CHOICES_TOLD:
+        return f"one of {expected.replace(' or ', ', ')}"
+    near = difflib.get_close_matches(written, words, 3) or words[:3]
+    return f"one of {len(words)} words, such as {', '.join(repr(word) for word in near)}"
 
 
 def _wants_text(kind: str, context: Any) -> bool:

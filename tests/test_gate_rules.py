@@ -145,3 +145,19 @@ def test_accounts_that_do_not_add_up_are_found() -> None:
         assert not breaks(connection, suite, check)
         connection.execute("update build.metrics.adoption_by_account set submitted_online_count = 21 where account = 'none'")
         assert _fails_itself(connection, suite, check)
+
+
+def test_an_authority_of_a_kind_that_no_service_names_is_found() -> None:
+    with duckdb.connect(":memory:") as connection:
+        connection.execute("attach ':memory:' as build; create schema build.core")
+        connection.execute(
+            "create table build.core.dim_service as select 'ummeldung' as service_id, 'meldebehoerde' as authority_kind"
+        )
+        connection.execute(
+            "create table build.core.dim_authority as select 'meldebehoerde/091620000' as authority_id, 'meldebehoerde' as kind"
+        )
+        [suite] = [s for s in release.declared(connection, False) if any(c.name == "kind_is_of_a_service" for c in s.checks)]
+        [check] = [c for c in suite.checks if c.name == "kind_is_of_a_service"]
+        assert not breaks(connection, suite, check)
+        connection.execute("insert into build.core.dim_authority values ('bauaufsicht/09162', 'bauaufsicht')")
+        assert _fails_itself(connection, suite, check)

@@ -213,3 +213,10 @@ def test_packaged_files_load_and_follow_the_shipped_schema() -> None:
         jsonschema.validate(json.loads(json.dumps(document, default=str)), shipped)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({"land_code": "09", "name": "Bayern", "extra": 1}, shipped)
+
+
+def test_of_very_many_words_the_nearest_are_told() -> None:
+    words = [f"leistung_{number:03d}" for number in range(575)]
+    told = landfile._choices("leistng_042", " or ".join(map(repr, words)))
+    assert told.startswith("one of 575 words, such as 'leistung_042'")
+    assert landfile._choices("x", "'a', 'b' or 'c'") == "one of 'a', 'b', 'c'"
