@@ -25,12 +25,7 @@ def inputs(published: House) -> Path:
 
 @pytest.mark.parametrize("name", ["duckdb", "pandas"])
 def test_a_rival_finds_what_the_pipeline_published(published: House, inputs: Path, tmp_path: Path, name: str) -> None:
-    python: str | Path = sys.executable
-    if name == "pandas":  # it reads Parquet by pyarrow, which the product does without
-        python = Path(os.environ.get("ROLLIN_BENCH_RIVALS", rivals.ENVIRONMENT)) / "bin" / "python"
-        if not python.exists():
-            pytest.skip("the rivals' environment is made by 'make bench'")
-    cost, output = meter.run([python, "-m", "benchmarks.rivals", name, inputs, tmp_path], rivals.environ(), ROOT)
+    cost, output = meter.run([sys.executable, "-m", "benchmarks.rivals", name, inputs, tmp_path], rivals.environ(), ROOT)
     legs = json.loads(output.splitlines()[-1])
     assert 0 < legs["build"]["seconds"] < cost.seconds
     assert cost.peak_mb > 30
