@@ -53,6 +53,7 @@ RUN_TABLES = (
     "source",
     "delivery",
     "quarantine",
+    "part",
     "region_successors",
     "authority_successors",
     "public_usage",

@@ -10,6 +10,7 @@ Under ``build/``::
     <run_id>/warehouse.duckdb       the build, audit.json beside it
     tonight                         link to the newest run: paths that dbt sees stay the same, so its parse can be kept
     dbt/                            dbt's own target: the project as it was parsed
+    parts/                          monthly counts of a Land, computed once for all runs (``orchestration.parts``)
 
 Under ``landing/attempts/<land_code>/<source>.jsonl``: one line per attempt to fetch, so that a source that answered "unchanged" is
 known to be up to date, also when the past is rebuilt. ``since``: from when on changes were asked for, ``repeats``: the delivery whose
@@ -45,7 +46,7 @@ from ingest.landfile import QUESTION_FORMATS, LandFile, LandFileError, Source, l
 from ingest.landing import Delivery, Landing, make_folder, object_path
 from ingest.portals import Question
 from ingest.tables import FEDERAL, SERVICE_LIST, TABLES
-from orchestration import alerts, disk, journal, licences, withdrawals
+from orchestration import alerts, disk, journal, licences, parts, withdrawals
 from orchestration.deliveries import judgements
 from orchestration.questions import questions
 from orchestration.settings import Settings, UsageError, code_version
@@ -619,6 +620,8 @@ class Night:
             sha.update(frame.write_csv().encode())
 
         self._recall(inputs)
+        (inputs / "part").mkdir()  # what the usage tells already
+        parts.lay_out(inputs, self.settings.build / "parts").write_parquet(inputs / "part" / "part.parquet")
         for name, frame in self._own_tables(codes).items():
             (inputs / name).mkdir()
             frame.write_parquet(inputs / name / f"{name}.parquet")
@@ -757,6 +760,7 @@ class Night:
                 shutil.rmtree(old / "inputs", ignore_errors=True)
                 for name in ("warehouse.duckdb", "warehouse.duckdb.wal"):
                     (old / name).unlink(missing_ok=True)
+        parts.prune(self.settings.build / "parts", [run / "inputs" for run in runs[-_BUILDS_KEPT:]])
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ import pytest
 from dbt_project import PROJECT_DIR
 from ingest.directory import authority_successors, region_successors
 from ingest.tables import AUTHORITY_KIND, SERVICE_LIST, TABLES
-from orchestration import warehouse
+from orchestration import parts, warehouse
 
 AS_OF = date(2026, 3, 10)
 START = date(2026, 1, 21)
@@ -537,6 +537,8 @@ def write_inputs(
             pl.DataFrame([{c: row.get(c) for c in schema} for row in rows], schema=schema).write_parquet(
                 folder / name / "rows.parquet"
             )
+    (folder / "part").mkdir()
+    parts.lay_out(folder, folder.parent / "parts").write_parquet(folder / "part" / "part.parquet")
     return folder
 
 

@@ -1,47 +1,26 @@
--- Keeps to the SQL that DuckDB and Spark share. A row of usage without any count reports nothing.
-with reports as (
+-- Counts by month with what of the month they speak for, and the live months without a count.
+with months as (
     select
         counts.land_code,
         counts.authority_id,
         counts.service_id,
-        cast(date_trunc('month', counts.period) as date) as month,
+        counts.month,
         counts.channel,
         counts.account,
         counts.grain,
         counts.started,
         counts.submitted,
         counts.completed,
-        run.as_of
-    from {{ ref('stg_usage') }} as counts
-    cross join {{ ref('stg_run') }} as run
-    where
-        not counts.is_test
-        and counts.period <= run.as_of
-        and coalesce(counts.submitted, counts.completed, counts.started) is not null
-),
-
-months as (
-    select
-        land_code,
-        authority_id,
-        service_id,
-        month,
-        channel,
-        account,
-        grain,
-        cast(sum(started) as bigint) as started,
-        cast(sum(submitted) as bigint) as submitted,
-        cast(sum(completed) as bigint) as completed,
         -- a monthly count speaks for every day of its month that has passed; daily rows for their own day
         cast(
             case
-                when grain = 'month'
-                    then {{ days_between('month', 'least(last_day(month), max(as_of))') }} + 1
-                else count(*)
+                when counts.grain = 'month'
+                    then {{ days_between('counts.month', 'least(last_day(counts.month), run.as_of)') }} + 1
+                else counts.row_count
             end as bigint
         ) as days_reported
-    from reports
-    group by land_code, authority_id, service_id, month, channel, account, grain
+    from {{ ref('int_usage_month') }} as counts
+    cross join {{ ref('stg_run') }} as run
 ),
 
 reported as (

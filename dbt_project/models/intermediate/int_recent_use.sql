@@ -1,5 +1,6 @@
--- Sees usage rows: keeps to the SQL that DuckDB and Spark share. Online submissions at operational authorities in 90 days.
--- A monthly count lies within the 90 days where its month begins in them; one whose month began before cannot be placed.
+-- Online submissions at operational authorities in 90 days, from the days that a month's mask names (int_usage_month).
+-- A monthly count lies within the 90 days where its month begins in them; one whose month began before cannot be placed, and says
+-- nothing of them unless it is zero.
 with bounds as (
     select
         as_of,
@@ -25,62 +26,73 @@ marked as (
     select
         counts.authority_id,
         counts.service_id,
-        counts.period,
+        counts.month,
         counts.grain,
-        counts.submitted,
+        counts.days_known_mask,
+        counts.days_used_mask,
+        counts.month >= bounds.window_from as is_placed,
         -- where both grains arrive for a month, the monthly count holds
-        max(case when counts.grain = 'month' then 1 else 0 end) over (
-            partition by
-                counts.authority_id, counts.service_id, date_trunc('month', counts.period), counts.account
+        bool_or(counts.grain = 'month') over (
+            partition by counts.authority_id, counts.service_id, counts.month, counts.account
         ) as has_month
-    from {{ ref('stg_usage') }} as counts
+    from {{ ref('int_usage_month') }} as counts
     cross join bounds
     where
         counts.channel = 'online'
-        and not counts.is_test
-        and counts.submitted is not null
-        and counts.period <= bounds.as_of
-        and counts.period >= date_trunc('month', bounds.window_from)
+        and counts.days_known_mask > 0
+        and counts.month >= date_trunc('month', bounds.window_from)
 ),
 
-reports as (
+mapped as (
     select
         mapping.reported_authority_id as authority_id,
         marked.service_id,
+        marked.month,
         marked.grain,
-        marked.period as period_from,
-        case when marked.grain = 'month' then last_day(marked.period) + 1 else marked.period + 1 end as period_to,
-        sum(marked.submitted) as submitted
+        marked.is_placed,
+        marked.days_known_mask & days.days_mask as days_known_mask,
+        marked.days_used_mask & days.days_mask as days_used_mask
     from marked
     inner join {{ ref('int_authority_mapping') }} as mapping
         on
             marked.authority_id = mapping.authority_id
             and mapping.is_main
-            and {{ holds_on('mapping', 'marked.period') }}
-    where marked.grain = 'month' or marked.has_month = 0
-    group by mapping.reported_authority_id, marked.service_id, marked.grain, marked.period
+            and mapping.valid_from <= last_day(marked.month)
+            and coalesce(mapping.valid_to > marked.month, true)
+    cross join lateral (
+        select {{ days_mask('marked.month', 'mapping.valid_from', "coalesce(mapping.valid_to, date '9999-12-31')") }} as days_mask
+    ) as days
+    where marked.grain = 'month' or not marked.has_month
 ),
 
--- a count that cannot be placed says nothing of the 90 days, unless it is zero
+-- what of a month's report lies in a live spell: a monthly count wholly or not at all, daily ones by their days
 placed as (
     select
         live.authority_id,
         live.service_id,
-        max(reports.submitted) as submitted_max
+        mapped.days_known_mask & days.days_mask > 0 as is_known,
+        mapped.days_used_mask & days.days_mask > 0 as is_used
     from live
-    inner join reports
+    inner join mapped
         on
-            live.authority_id = reports.authority_id
-            and live.service_id = reports.service_id
-            and live.live_from < reports.period_to
-            and live.live_to > reports.period_from
-    cross join bounds
-    where reports.period_from >= bounds.window_from or reports.submitted = 0
-    group by live.authority_id, live.service_id
+            live.authority_id = mapped.authority_id
+            and live.service_id = mapped.service_id
+            and live.live_from <= last_day(mapped.month)
+            and live.live_to > mapped.month
+    cross join lateral (
+        select
+            case
+                when mapped.grain = 'month' then 1
+                else {{ days_mask('mapped.month', 'live.live_from', 'live.live_to') }}
+            end as days_mask
+    ) as days
+    where mapped.grain = 'day' or mapped.is_placed or mapped.days_used_mask = 0
 )
 
 select
     authority_id,
     service_id,
-    submitted_max > 0 as is_used
+    bool_or(is_used) as is_used
 from placed
+where is_known
+group by authority_id, service_id

@@ -1,12 +1,11 @@
--- Sees every usage row, so it is a table, and it keeps to the SQL that DuckDB and Spark share.
-{{ config(materialized='table') }}
-
+-- Sees every usage row: a view, so that each month of a Land is read by itself (int_usage_month), in the SQL that DuckDB and Spark share.
 with newest as (
     {{
         newest_revisions(
             source('inputs', 'usage'),
             ['authority_id', 'service_id', 'period', 'grain', 'channel', 'account', 'is_test'],
-            retractable=true
+            retractable=true,
+            once=is_single_part()
         )
     }}
 )

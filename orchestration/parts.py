@@ -1,0 +1,135 @@
+"""Which parts of the monthly counts tonight's build is made of, and which of them an earlier run has computed already.
+
+Belongs here: what a part is made of, its name, the folder that parts are kept in. Does not: computing one (dbt's materialization
+``parts``, dbt_project/macros/parts.sql), what the counts are (model ``int_usage_month``).
+
+A part is the usage of one Land in one month. Its name holds the sha256 over the deliveries with rows in that month, in their order, and
+over the SQL that sums them: equal names are equal contents, whichever run wrote them, on whichever day. Whatever is not needed any more
+may be deleted at any time; it is computed again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import os
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from dbt_project import PROJECT_DIR
+
+#: What decides how a part is made of its deliveries.
+_RULES = ("models/staging/stg_usage.sql", "models/intermediate/int_usage_month.sql", "macros/newest_revisions.sql", "macros/parts.sql")
+
+SCHEMA = pl.Schema(
+    {
+        "land_code": pl.String(),
+        "month": pl.Date(),
+        "files": pl.List(pl.String()),
+        "is_single": pl.Boolean(),
+        "path": pl.String(),
+        "is_kept": pl.Boolean(),
+    }
+)
+
+
+def lay_out(inputs: Path, store: Path) -> pl.DataFrame:
+    """The parts of the usage below ``inputs`` (``SCHEMA``): land_code, month, the files that may hold rows of it relative to
+    ``inputs``, whether all these are of one delivery, the path of the part in ``store``, and whether it lies there already.
+
+    Read are the statistics of the files, not their rows, except where one file is of several Länder.
+    """
+    store.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for land_code, month, files, is_single in _files_by_month(inputs):
+        path = store.resolve() / f"{land_code}.{month:%Y-%m}.{_digest(files)}.parquet"
+        rows.append((land_code, month, files, is_single, str(path), _is_whole(path)))
+    return pl.DataFrame(rows, schema=SCHEMA, orient="row")
+
+
+def prune(store: Path, kept: list[Path]) -> int:
+    """Delete the parts that none of the runs' input folders in ``kept`` names; how many."""
+    named: set[str] = set()
+    for inputs in kept:
+        for file in (inputs / "part").glob("*.parquet"):
+            named.update(pl.read_parquet(file, columns=["path"])["path"].to_list())
+    old = [path for path in store.glob("*.parquet") if str(path.resolve()) not in named]
+    for path in old:
+        path.unlink(missing_ok=True)
+    return len(old)
+
+
+def _files_by_month(inputs: Path) -> list[tuple[str, date, list[str], bool]]:
+    """Land, month, sorted names (relative to ``inputs``) of the files that may hold rows of it, and whether one delivery is all."""
+    with duckdb.connect() as con:
+        bounds = con.execute(_BOUNDS, [str(inputs / "usage" / "*.parquet")]).fetchall()
+        mixed = [name for name, is_of_one_land, *_ in bounds if not is_of_one_land]
+        read = con.execute(_READ, [mixed]).fetchall() if mixed else []
+    held = {name: is_single for name, *_, is_single in bounds}
+    files: dict[tuple[str, date], list[str]] = {}
+    for name, is_of_one_land, land_code, months, _ in bounds:
+        for month in months if is_of_one_land else ():
+            files.setdefault((land_code, month), []).append(name)
+    for name, land_code, month in read:
+        files.setdefault((land_code, month), []).append(name)
+    return [
+        (land_code, month, sorted(f"usage/{Path(name).name}" for name in names), len(names) == 1 and held[names[0]])
+        for (land_code, month), names in sorted(files.items())
+    ]
+
+
+#: What the statistics of its row groups say of a file: whether it is of one Land, which, the months from its first to its last day,
+#: whether it is of one delivery. Of a file without statistics they say nothing, and it is read.
+_BOUNDS = """
+    with statistics as (
+        select
+            file_name,
+            path_in_schema as name,
+            coalesce(stats_min_value, stats_min) as low,
+            coalesce(stats_max_value, stats_max) as high
+        from parquet_metadata($1)
+        where path_in_schema in ('land_code', 'period', 'delivery_id') and row_group_num_rows > 0
+    )
+    select
+        file_name,
+        bool_and(low is not null and high is not null)
+        and min(low) filter (name = 'land_code') = max(high) filter (name = 'land_code') as is_of_one_land,
+        min(low) filter (name = 'land_code') as land_code,
+        generate_series(
+            date_trunc('month', (min(low) filter (name = 'period'))::date),
+            (max(high) filter (name = 'period'))::date,
+            interval 1 month
+        )::date[] as months,
+        coalesce(min(low) filter (name = 'delivery_id') = max(high) filter (name = 'delivery_id'), false) as is_single
+    from statistics
+    group by file_name
+    order by file_name
+"""
+
+_READ = "select distinct filename, land_code, date_trunc('month', period)::date from read_parquet($1, filename = true) order by all"
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a part was written to its end, as far as its first and last bytes tell: after a power cut it may lie there without."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        begins = file.read(4)
+        length = file.seek(-4, os.SEEK_END)
+        return length > 8 and begins == file.read(4) == b"PAR1"
+    return False
+
+
+def _digest(files: list[str]) -> str:
+    """24 hex digits: a file's name holds its delivery and the fingerprint of its cleaning."""
+    return hashlib.sha256("\n".join([_rules(), *files]).encode()).hexdigest()[:24]
+
+
+@functools.cache
+def _rules() -> str:
+    digest = hashlib.sha256(duckdb.__version__.encode())
+    for rule in _RULES:
+        digest.update((PROJECT_DIR / rule).read_bytes())
+    return digest.hexdigest()

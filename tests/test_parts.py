@@ -1,0 +1,143 @@
+"""Monthly counts in parts: each is computed once, again where deliveries changed it, and all of them are what one query would find."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import polars as pl
+import pytest
+
+from ingest.tables import TABLES
+from orchestration import parts
+from tests.dbt_inputs import run_dbt
+
+SCHEMA = {name: pl.String if isinstance(kind, pl.Enum) else kind for name, kind in TABLES["usage"].polars_schema().items()}
+
+
+def delivery(folder: Path, number: int, rows: list[dict[str, object]]) -> str:
+    """A clean file of one delivery below ``folder``."""
+    common = {"service_id": "ummeldung", "channel": "online", "grain": "day", "is_test": False, "is_retracted": False, "source": "s"}
+    name = f"09.s.{number:03}.parquet"
+    frame = pl.DataFrame([common | {"delivery_id": f"{number:03}"} | row for row in rows])
+    (folder / "usage").mkdir(parents=True, exist_ok=True)
+    frame.select(
+        (pl.col(c) if c in frame.columns else pl.lit(None)).cast(kind).alias(c) for c, kind in SCHEMA.items()
+    ).write_parquet(folder / "usage" / name)
+    return f"usage/{name}"
+
+
+def row(day: date, land_code: str = "09", **more: object) -> dict[str, object]:
+    return {"authority_id": f"a/{land_code}", "period": day, "submitted": 1, "land_code": land_code, **more}
+
+
+def laid_out(inputs: Path, store: Path) -> dict[tuple[str, str], list[str]]:
+    return {(p["land_code"], f"{p['month']:%m}"): p["files"] for p in parts.lay_out(inputs, store).iter_rows(named=True)}
+
+
+def test_a_part_names_the_files_that_may_hold_rows_of_it(tmp_path):
+    january, june, july = date(2026, 1, 31), date(2026, 6, 1), date(2026, 7, 31)
+    first = delivery(tmp_path, 1, [row(january)])
+    second = delivery(tmp_path, 2, [row(june), row(july)])
+    federal = delivery(tmp_path, 3, [row(january, "06"), row(july, "09")])
+    pl.DataFrame(schema=SCHEMA).write_parquet(tmp_path / "usage" / "schema.parquet")
+    assert laid_out(tmp_path, tmp_path / "parts") == {
+        ("06", "01"): [federal],
+        ("09", "01"): [first],
+        ("09", "06"): [second],
+        ("09", "07"): [second, federal],
+    }
+
+
+def test_the_name_of_a_part_changes_with_its_deliveries_alone(tmp_path):
+    def names() -> list[str]:
+        return [Path(path).name for path in parts.lay_out(tmp_path, tmp_path / "parts")["path"]]
+
+    delivery(tmp_path, 1, [row(date(2026, 1, 5)), row(date(2026, 2, 5))])
+    before = names()
+    second = delivery(tmp_path, 2, [row(date(2026, 2, 6))])
+    with_second = names()
+    assert with_second[0] == before[0] and with_second[1] != before[1]
+    (tmp_path / second).unlink()  # withdrawn
+    assert names() == before
+
+
+def test_files_without_statistics_are_read(tmp_path):
+    name = delivery(tmp_path, 1, [row(date(2026, 1, 5)), row(date(2026, 3, 5))])
+    frame = pl.read_parquet(tmp_path / name)
+    frame.write_parquet(tmp_path / name, statistics=False)
+    assert laid_out(tmp_path, tmp_path / "parts") == {("09", "01"): [name], ("09", "03"): [name]}
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1 and then nothing"])
+def test_what_a_power_cut_left_half_is_computed_again(tmp_path, content):
+    delivery(tmp_path, 1, [row(date(2026, 1, 5))])
+    [path] = parts.lay_out(tmp_path, tmp_path / "parts")["path"]
+    Path(path).write_bytes(content)
+    assert parts.lay_out(tmp_path, tmp_path / "parts")["is_kept"].to_list() == [False]
+
+
+def test_parts_that_no_kept_run_names_go(tmp_path):
+    delivery(tmp_path, 1, [row(date(2026, 1, 5))])
+    store = tmp_path / "parts"
+    laid = parts.lay_out(tmp_path, store)
+    (tmp_path / "part").mkdir()
+    laid.write_parquet(tmp_path / "part" / "part.parquet")
+    for path in (Path(laid["path"][0]), store / "09.2026-01.other.parquet"):
+        path.write_bytes(b"")
+    assert parts.prune(store, [tmp_path]) == 1
+    assert [path.name for path in store.iterdir()] == [Path(laid["path"][0]).name]
+
+
+def counted(folder: Path, store: Path) -> tuple[list[tuple[object, ...]], set[str]]:
+    """The monthly counts that dbt makes of ``folder``'s inputs over the parts in ``store``, and the names of the parts that it computed."""
+    inputs = folder / "inputs"
+    (inputs / "part").mkdir(exist_ok=True)
+    before = {path.name for path in store.glob("*")}
+    parts.lay_out(inputs, store).write_parquet(inputs / "part" / "part.parquet")
+    (folder / "warehouse.duckdb").unlink(missing_ok=True)
+    assert set(run_dbt(folder, "run", "--select", "stg_usage", "int_usage_month").values()) == {"success"}
+    with duckdb.connect(str(folder / "warehouse.duckdb"), read_only=True) as con:
+        rows = con.execute("from intermediate.int_usage_month order by all").fetchall()
+        [left] = con.execute("select count(*) from duckdb_variables() where name like 'part%'").fetchall()
+    assert left == (0,)
+    return rows, {path.name for path in store.glob("*")} - before
+
+
+def test_nights_that_compute_what_changed_find_what_one_that_computes_everything_finds(tmp_path):
+    """Deliveries of two Länder over five months, with corrections, retractions, test traffic, both grains and a withdrawal."""
+    rng = np.random.default_rng(20260121)
+    usage = tmp_path / "inputs" / "usage"
+
+    def deliver(number: int, months: tuple[int, int]) -> str:
+        rows = {}
+        for _ in range(60):
+            land_code, grain = rng.choice(["06", "09"]), rng.choice(["day", "day", "month"])
+            day = date(2026, rng.integers(*months, endpoint=True), 1) + timedelta(days=int(rng.integers(0, 28)))
+            key = {
+                "land_code": str(land_code),
+                "authority_id": f"a/{land_code}{rng.integers(3)}",
+                "period": day.replace(day=1) if grain == "month" else day,
+                "grain": str(grain),
+                "account": [None, "bundid"][rng.integers(2)],
+                "is_test": bool(rng.random() < 0.1),
+            }
+            count = [None, 0, 1, 7][rng.integers(4)]
+            rows[tuple(key.values())] = key | {"submitted": count, "is_retracted": bool(rng.random() < 0.15)}
+        return delivery(tmp_path / "inputs", number, list(rows.values()))
+
+    deliver(0, (1, 5))
+    pl.DataFrame(schema=SCHEMA).write_parquet(usage / "schema.parquet")
+    nights = [lambda: deliver(1, (5, 5)), lambda: deliver(2, (4, 5)), lambda: (usage / "09.s.001.parquet").unlink()]
+    [_, first] = counted(tmp_path, tmp_path / "parts")
+    assert len(first) == 10
+    expected = [{"05"}, {"04", "05"}, {"05"}]
+    for number, (change, months) in enumerate(zip(nights, expected, strict=True)):
+        change()
+        rows, computed = counted(tmp_path, tmp_path / "parts")
+        assert {name[8:10] for name in computed} == months  # of ten parts the changed ones
+        whole, everything = counted(tmp_path, tmp_path / f"night {number}'s")
+        assert rows == whole and len(everything) == 10
+    assert counted(tmp_path, tmp_path / "parts")[1] == set()
