@@ -23,7 +23,12 @@ import polars as pl
 from dbt_project import PROJECT_DIR
 
 #: What decides how a part is made of its deliveries.
-_RULES = ("models/staging/stg_usage.sql", "models/intermediate/int_usage_month.sql", "macros/newest_revisions.sql", "macros/parts.sql")
+_RULES = (
+    "models/staging/stg_usage.sql",
+    "models/intermediate/int_usage_month.sql",
+    "macros/newest_revisions.sql",
+    "macros/parts.sql",
+)
 
 SCHEMA = pl.Schema(
     {
@@ -110,7 +115,9 @@ _BOUNDS = """
     order by file_name
 """
 
-_READ = "select distinct filename, land_code, date_trunc('month', period)::date from read_parquet($1, filename = true) order by all"
+_READ = (
+    "select distinct filename, land_code, date_trunc('month', period)::date from read_parquet($1, filename = true) order by all"
+)
 
 
 def _is_whole(path: Path) -> bool:

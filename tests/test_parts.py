@@ -19,7 +19,14 @@ SCHEMA = {name: pl.String if isinstance(kind, pl.Enum) else kind for name, kind 
 
 def delivery(folder: Path, number: int, rows: list[dict[str, object]]) -> str:
     """A clean file of one delivery below ``folder``."""
-    common = {"service_id": "ummeldung", "channel": "online", "grain": "day", "is_test": False, "is_retracted": False, "source": "s"}
+    common = {
+        "service_id": "ummeldung",
+        "channel": "online",
+        "grain": "day",
+        "is_test": False,
+        "is_retracted": False,
+        "source": "s",
+    }
     name = f"09.s.{number:03}.parquet"
     frame = pl.DataFrame([common | {"delivery_id": f"{number:03}"} | row for row in rows])
     (folder / "usage").mkdir(parents=True, exist_ok=True)

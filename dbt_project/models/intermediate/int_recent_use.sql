@@ -43,6 +43,7 @@ marked as (
         and counts.month >= date_trunc('month', bounds.window_from)
 ),
 
+-- a monthly count is zero where those of all accounts and predecessors are
 mapped as (
     select
         mapping.reported_authority_id as authority_id,
@@ -50,8 +51,8 @@ mapped as (
         marked.month,
         marked.grain,
         marked.is_placed,
-        marked.days_known_mask & days.days_mask as days_known_mask,
-        marked.days_used_mask & days.days_mask as days_used_mask
+        bit_or(marked.days_known_mask & days.days_mask) as days_known_mask,
+        bit_or(marked.days_used_mask & days.days_mask) as days_used_mask
     from marked
     inner join {{ ref('int_authority_mapping') }} as mapping
         on
@@ -63,6 +64,7 @@ mapped as (
         select {{ days_mask('marked.month', 'mapping.valid_from', "coalesce(mapping.valid_to, date '9999-12-31')") }} as days_mask
     ) as days
     where marked.grain = 'month' or not marked.has_month
+    group by mapping.reported_authority_id, marked.service_id, marked.month, marked.grain, marked.is_placed
 ),
 
 -- what of a month's report lies in a live spell: a monthly count wholly or not at all, daily ones by their days
