@@ -43,7 +43,6 @@ marked as (
         and counts.month >= date_trunc('month', bounds.window_from)
 ),
 
--- a monthly count is zero where those of all accounts and predecessors are
 mapped as (
     select
         mapping.reported_authority_id as authority_id,
@@ -51,20 +50,31 @@ mapped as (
         marked.month,
         marked.grain,
         marked.is_placed,
-        bit_or(marked.days_known_mask & days.days_mask) as days_known_mask,
-        bit_or(marked.days_used_mask & days.days_mask) as days_used_mask
+        marked.days_known_mask,
+        marked.days_used_mask,
+        {{ days_mask('marked.month', 'mapping.valid_from', "coalesce(mapping.valid_to, date '9999-12-31')") }} as days_mask
     from marked
     inner join {{ ref('int_authority_mapping') }} as mapping
         on
             marked.authority_id = mapping.authority_id
             and mapping.is_main
-            and mapping.valid_from <= last_day(marked.month)
-            and coalesce(mapping.valid_to > marked.month, true)
-    cross join lateral (
-        select {{ days_mask('marked.month', 'mapping.valid_from', "coalesce(mapping.valid_to, date '9999-12-31')") }} as days_mask
-    ) as days
+            and last_day(marked.month) >= mapping.valid_from
+            and marked.month < coalesce(mapping.valid_to, date '9999-12-31')
     where marked.grain = 'month' or not marked.has_month
-    group by mapping.reported_authority_id, marked.service_id, marked.month, marked.grain, marked.is_placed
+),
+
+-- a monthly count is zero where those of all accounts and predecessors are
+reports as (
+    select
+        authority_id,
+        service_id,
+        month,
+        grain,
+        is_placed,
+        bit_or(days_known_mask & days_mask) as days_known_mask,
+        bit_or(days_used_mask & days_mask) as days_used_mask
+    from mapped
+    group by authority_id, service_id, month, grain, is_placed
 ),
 
 -- what of a month's report lies in a live spell: a monthly count wholly or not at all, daily ones by their days
@@ -72,29 +82,26 @@ placed as (
     select
         live.authority_id,
         live.service_id,
-        mapped.days_known_mask & days.days_mask > 0 as is_known,
-        mapped.days_used_mask & days.days_mask > 0 as is_used
+        reports.days_known_mask,
+        reports.days_used_mask,
+        case
+            when reports.grain = 'month' then 1
+            else {{ days_mask('reports.month', 'live.live_from', 'live.live_to') }}
+        end as days_mask
     from live
-    inner join mapped
+    inner join reports
         on
-            live.authority_id = mapped.authority_id
-            and live.service_id = mapped.service_id
-            and live.live_from <= last_day(mapped.month)
-            and live.live_to > mapped.month
-    cross join lateral (
-        select
-            case
-                when mapped.grain = 'month' then 1
-                else {{ days_mask('mapped.month', 'live.live_from', 'live.live_to') }}
-            end as days_mask
-    ) as days
-    where mapped.grain = 'day' or mapped.is_placed or mapped.days_used_mask = 0
+            live.authority_id = reports.authority_id
+            and live.service_id = reports.service_id
+            and live.live_from <= last_day(reports.month)
+            and live.live_to > reports.month
+    where reports.grain = 'day' or reports.is_placed or reports.days_used_mask = 0
 )
 
 select
     authority_id,
     service_id,
-    bool_or(is_used) as is_used
+    bool_or(days_used_mask & days_mask > 0) as is_used
 from placed
-where is_known
+where days_known_mask & days_mask > 0
 group by authority_id, service_id

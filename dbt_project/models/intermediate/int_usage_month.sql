@@ -1,6 +1,6 @@
--- Sees every usage row, a month of a Land at a time, and only where deliveries have changed it (macros/parts.sql): keeps to the SQL
--- that DuckDB and Spark share. A row without any count reports nothing; test traffic is out. Of the days only whether is kept: bit 0
--- of a mask is the first of the month (a monthly count is known by that day).
+-- Sees every usage row, a month of a Land at a time, and only where deliveries have changed it (macros/parts.sql): keeps to the
+-- SQL that DuckDB and Spark share. A row without any count reports nothing; test traffic is out. Of the days only whether is
+-- kept: bit 0 of a mask is the first of the month (a monthly count is known by that day).
 {{ config(materialized='parts', tags=['heavy']) }}
 
 select

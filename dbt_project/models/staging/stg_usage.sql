@@ -1,4 +1,4 @@
--- Sees every usage row: a view, so that each month of a Land is read by itself (int_usage_month), in the SQL that DuckDB and Spark share.
+-- Sees every usage row: a view, so that a month of a Land is read by itself. Keeps to the SQL that DuckDB and Spark share.
 with newest as (
     {{
         newest_revisions(
