@@ -1,9 +1,9 @@
-"""Which parts of the monthly counts tonight's build is made of, and which of them an earlier run has computed already.
+"""Which parts the models on usage are made of tonight, and which of them an earlier run has computed already.
 
 Belongs here: what a part is made of, its name, the folder that parts are kept in. Does not: computing one (dbt's materialization
-``parts``, dbt_project/macros/parts.sql), what the counts are (model ``int_usage_month``).
+``parts``, dbt_project/macros/parts.sql), what is computed (the models in ``MODELS``).
 
-A part is the usage of one Land in one month. Its name holds the sha256 over the deliveries with rows in that month, in their order, and
+A part is what a model says of the usage of one Land in one month. Its name holds the sha256 over the deliveries with rows in that month, in their order, and
 over the SQL that sums them: equal names are equal contents, whichever run wrote them, on whichever day. Whatever is not needed any more
 may be deleted at any time; it is computed again.
 """
@@ -22,16 +22,15 @@ import polars as pl
 
 from dbt_project import PROJECT_DIR
 
-#: What decides how a part is made of its deliveries.
-_RULES = (
-    "models/staging/stg_usage.sql",
-    "models/intermediate/int_usage_month.sql",
-    "macros/newest_revisions.sql",
-    "macros/parts.sql",
-)
+#: The models that are kept in parts.
+MODELS = ("int_usage_delivery", "int_usage_month")
+
+#: What decides beside the model itself how a part is made of its deliveries.
+_RULES = ("models/staging/stg_usage.sql", "macros/newest_revisions.sql", "macros/parts.sql")
 
 SCHEMA = pl.Schema(
     {
+        "model": pl.String(),
         "land_code": pl.String(),
         "month": pl.Date(),
         "files": pl.List(pl.String()),
@@ -43,16 +42,19 @@ SCHEMA = pl.Schema(
 
 
 def lay_out(inputs: Path, store: Path) -> pl.DataFrame:
-    """The parts of the usage below ``inputs`` (``SCHEMA``): land_code, month, the files that may hold rows of it relative to
+    """The parts of the usage below ``inputs`` (``SCHEMA``): model, land_code, month, the files that may hold rows of it relative to
     ``inputs``, whether all these are of one delivery, the path of the part in ``store``, and whether it lies there already.
 
     Read are the statistics of the files, not their rows, except where one file is of several Länder.
     """
-    store.mkdir(parents=True, exist_ok=True)
     rows = []
-    for land_code, month, files, is_single in _files_by_month(inputs):
-        path = store.resolve() / f"{land_code}.{month:%Y-%m}.{_digest(files)}.parquet"
-        rows.append((land_code, month, files, is_single, str(path), _is_whole(path)))
+    found = _files_by_month(inputs)
+    for model in MODELS:
+        folder = store.resolve() / model
+        folder.mkdir(parents=True, exist_ok=True)
+        for land_code, month, files, is_single in found:
+            path = folder / f"{land_code}.{month:%Y-%m}.{_digest(model, files)}.parquet"
+            rows.append((model, land_code, month, files, is_single, str(path), _is_whole(path)))
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
 
@@ -62,7 +64,7 @@ def prune(store: Path, kept: list[Path]) -> int:
     for inputs in kept:
         for file in (inputs / "part").glob("*.parquet"):
             named.update(pl.read_parquet(file, columns=["path"])["path"].to_list())
-    old = [path for path in store.glob("*.parquet") if str(path.resolve()) not in named]
+    old = [path for path in store.glob("*/*.parquet") if str(path.resolve()) not in named]
     for path in old:
         path.unlink(missing_ok=True)
     return len(old)
@@ -129,14 +131,14 @@ def _is_whole(path: Path) -> bool:
     return False
 
 
-def _digest(files: list[str]) -> str:
+def _digest(model: str, files: list[str]) -> str:
     """24 hex digits: a file's name holds its delivery and the fingerprint of its cleaning."""
-    return hashlib.sha256("\n".join([_rules(), *files]).encode()).hexdigest()[:24]
+    return hashlib.sha256("\n".join([_rules(model), *files]).encode()).hexdigest()[:24]
 
 
 @functools.cache
-def _rules() -> str:
+def _rules(model: str) -> str:
     digest = hashlib.sha256(duckdb.__version__.encode())
-    for rule in _RULES:
+    for rule in (f"models/intermediate/{model}.sql", *_RULES):
         digest.update((PROJECT_DIR / rule).read_bytes())
     return digest.hexdigest()

@@ -40,8 +40,12 @@ def row(day: date, land_code: str = "09", **more: object) -> dict[str, object]:
     return {"authority_id": f"a/{land_code}", "period": day, "submitted": 1, "land_code": land_code, **more}
 
 
+def of_counts(inputs: Path, store: Path) -> pl.DataFrame:
+    return parts.lay_out(inputs, store).filter(pl.col("model") == "int_usage_month")
+
+
 def laid_out(inputs: Path, store: Path) -> dict[tuple[str, str], list[str]]:
-    return {(p["land_code"], f"{p['month']:%m}"): p["files"] for p in parts.lay_out(inputs, store).iter_rows(named=True)}
+    return {(p["land_code"], f"{p['month']:%m}"): p["files"] for p in of_counts(inputs, store).iter_rows(named=True)}
 
 
 def test_a_part_names_the_files_that_may_hold_rows_of_it(tmp_path):
@@ -60,7 +64,7 @@ def test_a_part_names_the_files_that_may_hold_rows_of_it(tmp_path):
 
 def test_the_name_of_a_part_changes_with_its_deliveries_alone(tmp_path):
     def names() -> list[str]:
-        return [Path(path).name for path in parts.lay_out(tmp_path, tmp_path / "parts")["path"]]
+        return [Path(path).name for path in of_counts(tmp_path, tmp_path / "parts")["path"]]
 
     delivery(tmp_path, 1, [row(date(2026, 1, 5)), row(date(2026, 2, 5))])
     before = names()
@@ -81,36 +85,34 @@ def test_files_without_statistics_are_read(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1 and then nothing"])
 def test_what_a_power_cut_left_half_is_computed_again(tmp_path, content):
     delivery(tmp_path, 1, [row(date(2026, 1, 5))])
-    [path] = parts.lay_out(tmp_path, tmp_path / "parts")["path"]
+    [path] = of_counts(tmp_path, tmp_path / "parts")["path"]
     Path(path).write_bytes(content)
-    assert parts.lay_out(tmp_path, tmp_path / "parts")["is_kept"].to_list() == [False]
+    assert of_counts(tmp_path, tmp_path / "parts")["is_kept"].to_list() == [False]
 
 
 def test_parts_that_no_kept_run_names_go(tmp_path):
     delivery(tmp_path, 1, [row(date(2026, 1, 5))])
     store = tmp_path / "parts"
-    laid = parts.lay_out(tmp_path, store)
+    laid = of_counts(tmp_path, store)
     (tmp_path / "part").mkdir()
     laid.write_parquet(tmp_path / "part" / "part.parquet")
-    for path in (Path(laid["path"][0]), store / "09.2026-01.other.parquet"):
+    for path in (Path(laid["path"][0]), store / "int_usage_month" / "09.2026-01.other.parquet"):
         path.write_bytes(b"")
     assert parts.prune(store, [tmp_path]) == 1
-    assert [path.name for path in store.iterdir()] == [Path(laid["path"][0]).name]
+    assert [path.name for path in store.glob("*/*")] == [Path(laid["path"][0]).name]
 
 
-def counted(folder: Path, store: Path) -> tuple[list[tuple[object, ...]], set[str]]:
-    """The monthly counts that dbt makes of ``folder``'s inputs over the parts in ``store``, and the names of the parts that it computed."""
+def counted(folder: Path, store: Path) -> tuple[list[list[tuple[object, ...]]], set[str]]:
+    """The tables that dbt makes of ``folder``'s inputs over the parts in ``store``, and the names of the parts that it computed."""
     inputs = folder / "inputs"
     (inputs / "part").mkdir(exist_ok=True)
-    before = {path.name for path in store.glob("*")}
+    before = {path.name for path in store.glob("*/*")}
     parts.lay_out(inputs, store).write_parquet(inputs / "part" / "part.parquet")
     (folder / "warehouse.duckdb").unlink(missing_ok=True)
-    assert set(run_dbt(folder, "run", "--select", "stg_usage", "int_usage_month").values()) == {"success"}
+    assert set(run_dbt(folder, "run", "--select", "stg_usage", *parts.MODELS).values()) == {"success"}
     with duckdb.connect(str(folder / "warehouse.duckdb"), read_only=True) as con:
-        rows = con.execute("from intermediate.int_usage_month order by all").fetchall()
-        [left] = con.execute("select count(*) from duckdb_variables() where name like 'part%'").fetchall()
-    assert left == (0,)
-    return rows, {path.name for path in store.glob("*")} - before
+        tables = [con.execute(f"from intermediate.{model} order by all").fetchall() for model in parts.MODELS]
+    return tables, {path.name for path in store.glob("*/*")} - before
 
 
 def test_nights_that_compute_what_changed_find_what_one_that_computes_everything_finds(tmp_path):
@@ -139,12 +141,12 @@ def test_nights_that_compute_what_changed_find_what_one_that_computes_everything
     pl.DataFrame(schema=SCHEMA).write_parquet(usage / "schema.parquet")
     nights = [lambda: deliver(1, (5, 5)), lambda: deliver(2, (4, 5)), lambda: (usage / "09.s.001.parquet").unlink()]
     [_, first] = counted(tmp_path, tmp_path / "parts")
-    assert len(first) == 10
+    assert len(first) == 2 * 10
     expected = [{"05"}, {"04", "05"}, {"05"}]
     for number, (change, months) in enumerate(zip(nights, expected, strict=True)):
         change()
-        rows, computed = counted(tmp_path, tmp_path / "parts")
+        tables, computed = counted(tmp_path, tmp_path / "parts")
         assert {name[8:10] for name in computed} == months  # of ten parts the changed ones
         whole, everything = counted(tmp_path, tmp_path / f"night {number}'s")
-        assert rows == whole and len(everything) == 10
+        assert tables == whole and len(everything) == 2 * 10 and all(tables)
     assert counted(tmp_path, tmp_path / "parts")[1] == set()

@@ -9,7 +9,10 @@ run (`part`, orchestration/parts.py); the table is a view of the files.
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
     {%- set parts -%}
-        select land_code, month, path, is_kept from {{ source('inputs', 'part') }} order by land_code, month
+        select land_code, month, path, is_kept
+        from {{ source('inputs', 'part') }}
+        where model = '{{ this.name }}'
+        order by land_code, month
     {%- endset -%}
     {%- set paths = [] -%}
     {%- for row in run_query(parts).rows -%}

@@ -1,5 +1,5 @@
 -- What became of every row of every delivery: rows_delivered = rows_current + rows_superseded + rows_quarantined where admitted.
-{% set tables = ['territory_changes', 'connections', 'usage', 'case_volumes', 'costs', 'page_visits'] -%}
+{% set tables = ['territory_changes', 'connections', 'case_volumes', 'costs', 'page_visits'] -%}
 {% set directory_tables = ['regions', 'authorities', 'competences'] -%}
 with current_rows as (
     {% for table in tables -%}
@@ -15,6 +15,17 @@ with current_rows as (
     union all
 
     {% endfor -%}
+    select
+        'usage' as table_name,
+        land_code,
+        source,
+        delivery_id,
+        cast(sum(row_count) as bigint) as row_count
+    from {{ ref('int_usage_delivery') }}
+    group by land_code, source, delivery_id
+
+    union all
+
     -- territory and competence are worked out from a whole delivery: where one is in use, so is every row of it
     {% for table in directory_tables -%}
     select distinct
