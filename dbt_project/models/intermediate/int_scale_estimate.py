@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from dbt_project import preregistration
+from dbt_project import frames, preregistration
 from dbt_project.estimators import scale
 
 
@@ -17,17 +15,12 @@ def model(dbt: Any, session: Any) -> Any:
     """``ESTIMATE_SCHEMA`` with the look that is due, if one is."""
     dbt.config(materialized="table")
     [[as_of]] = dbt.ref("stg_run").project("as_of").fetchall()
-    with tempfile.TemporaryDirectory() as folder:  # by way of Parquet, as everywhere between the two
-        path = Path(folder) / "rows.parquet"
-        dbt.ref("scale_observation").order("authority_id, service_id").write_parquet(str(path))
-        observations = pl.read_parquet(path).cast(scale.OBSERVATION_SCHEMA)
-        rule = preregistration.load()
-        look = scale.due_look(observations, rule, as_of)
-        estimates = scale.estimates_frame(scale.estimate(observations, rule, look)).with_columns(
-            look_on=pl.lit(look and look.look_on, pl.Date),
-            accepted_by=pl.lit(look and look.accepted_by, pl.Date),
-            prereg_sha256=pl.lit(rule.sha256),
-        )
-        estimates.write_parquet(path)
-        session.execute("create or replace temp table scale_estimates as from read_parquet(?)", [str(path)])
-    return session.table("scale_estimates")
+    observations = frames.read(dbt.ref("scale_observation").order("authority_id, service_id")).cast(scale.OBSERVATION_SCHEMA)
+    rule = preregistration.load()
+    look = scale.due_look(observations, rule, as_of)
+    estimates = scale.estimates_frame(scale.estimate(observations, rule, look)).with_columns(
+        look_on=pl.lit(look and look.look_on, pl.Date),
+        accepted_by=pl.lit(look and look.accepted_by, pl.Date),
+        prereg_sha256=pl.lit(rule.sha256),
+    )
+    return frames.write(session, estimates)

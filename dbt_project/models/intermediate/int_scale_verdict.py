@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from dbt_project import preregistration
+from dbt_project import frames, preregistration
 from dbt_project.estimators import scale
 
 
@@ -18,12 +16,6 @@ def model(dbt: Any, session: Any) -> Any:
     dbt.config(materialized="table")
     [[as_of]] = dbt.ref("stg_run").project("as_of").fetchall()
     [[first_cost_on]] = dbt.ref("fct_cost").filter("entry_status = 'invoiced'").aggregate("min(booked_on)").fetchall()
-    with tempfile.TemporaryDirectory() as folder:  # by way of Parquet, as everywhere between the two
-        path = Path(folder) / "rows.parquet"
-        dbt.ref("scale_observation").order("authority_id, service_id").write_parquet(str(path))
-        observations = pl.read_parquet(path).cast(scale.OBSERVATION_SCHEMA)
-        verdicts = scale.judge(observations, preregistration.load(), as_of=as_of, first_cost_on=first_cost_on)
-        frame = scale.verdicts_frame(verdicts).with_columns(first_cost_on=pl.lit(first_cost_on, pl.Date))
-        frame.write_parquet(path)
-        session.execute("create or replace temp table scale_verdicts as from read_parquet(?)", [str(path)])
-    return session.table("scale_verdicts")
+    observations = frames.read(dbt.ref("scale_observation").order("authority_id, service_id")).cast(scale.OBSERVATION_SCHEMA)
+    verdicts = scale.judge(observations, preregistration.load(), as_of=as_of, first_cost_on=first_cost_on)
+    return frames.write(session, scale.verdicts_frame(verdicts).with_columns(first_cost_on=pl.lit(first_cost_on, pl.Date)))
