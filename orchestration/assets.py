@@ -14,7 +14,6 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -287,10 +286,9 @@ class _Translator(DagsterDbtTranslator):
         return OWNERS
 
 
-def dbt_models(settings: Settings, manifest_path: Path) -> dg.AssetsDefinition:
+def dbt_models(settings: Settings, manifest: dict[str, Any]) -> dg.AssetsDefinition:
     """All models, seeds and data tests of the dbt project, built in one go in this process."""
     translator = _Translator()
-    manifest = warehouse.load_manifest(manifest_path)
     models_count = sum(node["resource_type"] == "model" for node in manifest["nodes"].values())
 
     @dbt_assets(
@@ -325,9 +323,9 @@ def dbt_models(settings: Settings, manifest_path: Path) -> dg.AssetsDefinition:
     return models
 
 
-def audit_asset(settings: Settings, manifest_path: Path) -> dg.AssetsDefinition:
+def audit_asset(settings: Settings, manifest: dict[str, Any]) -> dg.AssetsDefinition:
     """The gate: the closed build, opened read-only, against every expectation on a release."""
-    marts = warehouse.marts(warehouse.load_manifest(manifest_path))
+    marts = warehouse.marts(manifest)
     specs = [
         dg.AssetCheckSpec("gate", asset=AUDIT, blocking=True, description="Jede Erwartung an die Veröffentlichung ist erfüllt.")
     ]
@@ -402,9 +400,8 @@ def make_audit(settings: Settings, night: Night) -> publication.Audit:
     return record
 
 
-def release_asset(settings: Settings, manifest_path: Path) -> dg.AssetsDefinition:
+def release_asset(settings: Settings, manifest: dict[str, Any]) -> dg.AssetsDefinition:
     """The release: readers see it from the moment that this asset is materialised."""
-    manifest = warehouse.load_manifest(manifest_path)
     marts, masked, inputs = warehouse.marts(manifest), warehouse.masked(manifest), warehouse.inputs(manifest)
 
     @dg.asset(

@@ -45,7 +45,7 @@ def build_defs(settings: Settings) -> dg.Definitions:
     Raises LandFileError for a Land file that cannot be used, DbtError for a dbt project that does not parse.
     """
     laender = landfile.load(settings.laender, settings.environ)
-    manifest = warehouse.prepare(settings)
+    manifest = warehouse.load_manifest(warehouse.prepare(settings))
     partitions = assets.nights()
 
     @dg.resource(description="The run: its clock, its Länder, its folder; holds the lock of the home.")

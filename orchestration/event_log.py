@@ -24,6 +24,7 @@ class PooledEventLogStorage(SqliteEventLogStorage):
 
     def __init__(self, inst_data: Any = None):
         self._engines: dict[str, sqlalchemy.Engine] = {}
+        self._tables: set[str] = set()
         super().__init__(os.fspath(Path(os.environ["DAGSTER_HOME"]) / "history" / "runs"), inst_data)
 
     @classmethod
@@ -48,6 +49,12 @@ class PooledEventLogStorage(SqliteEventLogStorage):
             self._engines[shard] = engine
         with self._db_lock, self._engines[shard].begin() as connection:
             yield connection
+
+    def has_table(self, table_name: str) -> bool:
+        """Asked twice for each event; a table that was there stays there."""
+        if table_name not in self._tables and super().has_table(table_name):
+            self._tables.add(table_name)
+        return table_name in self._tables
 
     def dispose(self) -> None:
         """Close every connection."""
