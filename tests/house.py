@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ from filelock import FileLock
 
 from ingest.sample import Parameters, write_sample
 from orchestration import publication, warehouse
+from orchestration.night import REFERENCE_TABLES, Night, open_night
 from orchestration.refresh import RefreshResult, refresh
 from orchestration.settings import Settings
 
@@ -24,10 +26,11 @@ PARAMETERS = Parameters(laender=("06",), end="2026-06-15")  # type: ignore[arg-t
 
 @pytest.fixture
 def environment() -> Iterator[None]:
-    """Nights set dbt's and Dagster's environment; every test gets its own."""
+    """Nights set dbt's and Dagster's environment; every test gets its own, in which releases go without a report (see ``published``)."""
     before = dict(os.environ)
     for name in [name for name in os.environ if name.startswith(("ROLLIN_", "DAGSTER_"))]:
         del os.environ[name]
+    os.environ["ROLLIN_REPORT"] = "no"
     yield
     os.environ.clear()
     os.environ.update(before)
@@ -70,6 +73,18 @@ class House:
         os.environ.setdefault("ROLLIN_REPORT", "no")  # what it says is tested on one night (`published`)
         return refresh(dataclasses.replace(self.settings, **options))
 
+    def asked(self, days: float = 0) -> Night:
+        """Let days pass, then run a night up to its build: every source is asked and judged, and the Land files are recorded."""
+        self.now += timedelta(days=days)
+        os.environ["ROLLIN_NOW"] = self.now.isoformat()
+        with open_night(self.settings, str(uuid.uuid4())) as night:
+            # who is competent decides what a catalogue is asked
+            for land in sorted(night.laender.values(), key=lambda land: land.land_code):
+                for source in sorted(land.sources, key=lambda source: source.table not in REFERENCE_TABLES):
+                    night.fetch(land.land_code, source.name)
+                    night.admit(land.land_code, source.name)
+            return night
+
     @property
     def current(self) -> str | None:
         return publication.current_id(self.settings)
@@ -82,6 +97,19 @@ class House:
         return self.world / "deliveries" / name
 
 
+def take_parse(home: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Give a new home the project as dbt parsed it once for all workers: it names no folder of a home."""
+    folder = shared_folder(tmp_path_factory)
+    with FileLock(folder / "parsed.lock"):
+        if not (folder / "parsed").is_dir():
+            before = dict(os.environ)
+            warehouse.prepare(Settings(home=folder / "parsing"))
+            os.environ.clear()
+            os.environ.update(before)
+            (folder / "parsing" / "build" / "dbt").rename(folder / "parsed")
+    shutil.copytree(folder / "parsed", home / "build" / "dbt")
+
+
 @pytest.fixture(scope="session")
 def published(world: Path, tmp_path_factory: pytest.TempPathFactory) -> House:
     """A home after its first good night, run once for all workers; tests read it, or copy it (``house``)."""
@@ -89,6 +117,7 @@ def published(world: Path, tmp_path_factory: pytest.TempPathFactory) -> House:
     house = House(folder / "first-night", world, PARAMETERS.night)
     with FileLock(folder / "first-night.lock"):
         if not (folder / "first-night.done").is_file():
+            take_parse(house.home, tmp_path_factory)
             before = dict(os.environ)
             os.environ["ROLLIN_REPORT"] = "yes"
             result = house.night()

@@ -25,6 +25,7 @@ from filelock import FileLock
 
 from ingest.sample import Parameters, write_sample
 from tests.conftest import ROOT, run_rollin
+from tests.house import take_parse
 
 SEEDS = ROOT / "dbt_project" / "seeds"
 #: Another world: no learning, more of everything that goes wrong, and an end in the middle of a month.
@@ -319,7 +320,15 @@ def _night_of(parameters: Parameters, name: str, tmp_path_factory: pytest.TempPa
     with FileLock(folder / f"{name}-night.lock"):
         if not done.is_file():
             write_sample(world, parameters)
-            ran = run_rollin("refresh", "--laender", str(world / "laender"), home=home, ROLLIN_NOW=parameters.night.isoformat())
+            take_parse(home, tmp_path_factory)
+            ran = run_rollin(
+                "refresh",
+                "--laender",
+                str(world / "laender"),
+                home=home,
+                ROLLIN_NOW=parameters.night.isoformat(),
+                ROLLIN_REPORT="no",
+            )
             assert ran.returncode == 0, ran.stdout + ran.stderr
             done.touch()
     return Night(home, Truth(world))

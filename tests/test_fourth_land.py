@@ -26,6 +26,7 @@ from ingest.landfile import PACKAGED
 from ingest.tables import AUTHORITY_KIND, TABLES
 from tests import recompute, recompute_cost
 from tests.conftest import Rollin
+from tests.house import take_parse
 from tests.recompute import Night, Truth, differences
 
 AS_OF = date(2026, 9, 30)
@@ -673,7 +674,8 @@ def joined(tmp_path_factory: pytest.TempPathFactory, rollin: Rollin) -> Night:
         (folder / name).mkdir()
         write(folder / name, facts)
     environ = write_federal(folder / "federal", facts) | {"ROLLIN_NOW": NOW.isoformat()}
-    ran = rollin("refresh", "--laender", str(laender), home=folder / "home", **environ)
+    take_parse(folder / "home", tmp_path_factory)
+    ran = rollin("refresh", "--laender", str(laender), home=folder / "home", **environ, ROLLIN_REPORT="no")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return Night(folder / "home", write_truth(folder / "world", laender, facts))
 

@@ -59,9 +59,10 @@ def alone(output: Path, environ: dict[str, str]) -> None:
     os.environ.update(environ)
 
 
-def night(home: Path, laender: Path) -> None:
+def night(home: Path, laender: Path, report: str = "yes") -> None:
     """``rollin refresh --full``."""
-    alone(home.with_suffix(".txt"), {"ROLLIN_NOW": NOW, "ROLLIN_THREADS": "1", "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"})
+    environ = {"ROLLIN_NOW": NOW, "ROLLIN_THREADS": "1", "ROLLIN_REPORT": report, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
+    alone(home.with_suffix(".txt"), environ)
     from orchestration.cli import main
 
     sys.argv = ["rollin", "refresh", "--full", "--home", str(home), "--laender", str(laender)]
@@ -202,7 +203,7 @@ def assert_whole(home: Path) -> str | None:
 def assert_recovers(home: Path, laender: Path, undisturbed: Path) -> None:
     """One night in a fresh process, nothing repaired: it publishes, sweeps what the killed one left, and gives the same tables."""
     before = publication.current_id(Settings(home=home))
-    process = FORKED.Process(target=night, args=(home, laender))
+    process = FORKED.Process(target=night, args=(home, laender, "no"))
     process.start()
     process.join(PATIENCE_SECONDS)
     assert process.exitcode == 0, home.with_suffix(".txt").read_text()

@@ -18,7 +18,7 @@ from ingest.sample.nrw import FILE
 from orchestration.night import Night as Run
 from orchestration.refresh import refresh
 from orchestration.settings import Settings
-from tests.house import House
+from tests.house import House, take_parse
 from tests.recompute import Night, Truth, differences
 from tests.test_truth_metrics import PUBLISHED as OF_ANY_WORLD
 
@@ -40,6 +40,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
     """A night on the served portal and the delivered statistics. Hessen has a Land file too, and nothing is configured for it."""
     base = tmp_path_factory.mktemp("nrw")
     write_sample(base / "world", PARAMETERS)
+    take_parse(base / "home", tmp_path_factory)
     laender = packaged_land_files(base / "laender", "00", "05", "06")
     before = dict(os.environ)
     try:
@@ -47,7 +48,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
             del os.environ[name]
         with serve(base / "world" / "deliveries") as server:
             wanted = {name: value for name, value in server.environ.items() if not name.startswith(("ROLLIN_HE", "ROLLIN_BY"))}
-            os.environ.update(wanted, ROLLIN_NOW=PARAMETERS.night.isoformat())
+            os.environ.update(wanted, ROLLIN_NOW=PARAMETERS.night.isoformat(), ROLLIN_THREADS="1", ROLLIN_REPORT="no")
             result = refresh(Settings(home=base / "home", laender=laender))
         assert result.outcome == "published", result.message
         yield Night(base / "home", Truth(base / "world"))

@@ -21,6 +21,7 @@ from ingest.tables import AUTHORITY_KIND
 from orchestration import publication
 from orchestration.refresh import refresh
 from orchestration.settings import Settings
+from tests.house import take_parse
 
 NOW = "2026-03-15T02:00:00+01:00"
 TODAY = date(2026, 3, 15)
@@ -143,13 +144,14 @@ Query = Callable[..., list[tuple[Any, ...]]]
 def query(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Query]:
     """Ask the release of that night."""
     folder = tmp_path_factory.mktemp("real")
+    take_parse(folder / "home", tmp_path_factory)
     for name in ("bayern.yaml", "hessen.yaml"):
         write_land(folder, name)
     write_germany(folder, shared_data / "destatis" / "GV100AD_30112025.txt")
     before = dict(os.environ)
     for name in [name for name in os.environ if name.startswith(("ROLLIN_", "DAGSTER_"))]:
         del os.environ[name]
-    os.environ["ROLLIN_NOW"] = NOW
+    os.environ.update(ROLLIN_NOW=NOW, ROLLIN_THREADS="1", ROLLIN_REPORT="no")
     try:
         settings = Settings(home=folder / "home", laender=folder)
         result = refresh(settings)
