@@ -1,12 +1,11 @@
-"""Any range of days in one run: from the command line and in Dagster, asked again and found equal."""
+"""Any range of days in one run of Dagster, and ranges that cannot be. From the command line: see ``test_unchanged_night``."""
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import shutil
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 
 import dagster as dg
@@ -18,7 +17,7 @@ from ingest.landfile import PACKAGED
 from ingest.sample import Parameters, serve, write_sample
 from ingest.sample.server import SampleServer
 from orchestration.definitions import NIGHTLY, build_defs
-from orchestration.refresh import prepare_instance, refresh
+from orchestration.refresh import prepare_instance
 from orchestration.settings import Settings
 from tests.house import House
 
@@ -84,34 +83,6 @@ def test_a_range_in_dagster_asks_again_from_its_first_day(
         before = len(server.requests)
         assert job.execute_in_process(partition_key="2026-03-10", instance=instance, asset_selection=[CONNECTIONS]).success
         assert since(server, before) == ["2026-03-09T23:00:00Z"]
-
-
-def test_from_and_to_repair_lost_days_in_one_run(bavaria: tuple[Settings, SampleServer, Parameters]) -> None:
-    """Asked again, the portal tells what we had; nothing but the list of deliveries changes, and the second time nothing at all."""
-    settings, server, parameters = bavaria
-    first = refresh(settings)
-    assert first.outcome == "published", first.message
-
-    def query(sql: str) -> object:
-        import duckdb
-
-        with duckdb.connect(str(settings.current / "warehouse.duckdb"), read_only=True) as con:
-            return con.execute(sql).fetchall()
-
-    coverage = "select * from metrics.coverage_daily order by all"
-    known = query(coverage)
-    os.environ["ROLLIN_NOW"] = (parameters.night + timedelta(minutes=0.5)).isoformat()
-    before = len(server.requests)
-    asked = dataclasses.replace(settings, again_from=date(2026, 3, 1), again_to=date(2026, 3, 7))
-    again = refresh(asked)
-    assert again.exit_code == 0, again.message
-    assert since(server, before) == ["2026-02-28T23:00:00Z"]
-    assert query(coverage) == known
-    assert refresh(asked).outcome == "unchanged"
-    # the ordinary night goes on from where it was
-    before = len(server.requests)
-    assert refresh(settings).exit_code == 0
-    assert since(server, before) == [f"{parameters.night + timedelta(minutes=0.5):%Y-%m-%dT%H:%M:%SZ}"]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from tests.house import House, set_max_age
 
 
 def test_broken_deliveries_leave_their_predecessors_in_force(house: House) -> None:
-    """Six sources break in six ways in one night: each is named in one sentence, and the release stands on what was there."""
+    """Six sources break in seven ways in one night: each is named in one sentence, and the release stands on what was there."""
     before = dict(
         house.query("select service_id, authorities_operational from metrics.coverage_daily where as_of = '2026-06-15'")
     )
@@ -29,6 +29,11 @@ def test_broken_deliveries_leave_their_predecessors_in_force(house: House) -> No
     costs, usage = sorted(house.delivery("06").glob("kosten-*.csv"))[-1], sorted(house.delivery("06").glob("nutzung-*.csv"))[-1]
     # HTML instead of CSV, as a new file of the folder
     costs.with_name("kosten-2026-06-nachtrag.csv").write_text("<!DOCTYPE html><html><body>503 Service Unavailable</body></html>")
+    # another Land's authorities, as another new file
+    entries = costs.read_text("cp1252").splitlines()
+    key = entries[0].split(";").index("Schlüssel")
+    foreign = [";".join("09161" if i == key else cell for i, cell in enumerate(line.split(";"))) for line in entries[1:]]
+    costs.with_name("kosten-2026-06-fremd.csv").write_text("\n".join([entries[0], *foreign]) + "\n", "cp1252")
     # all counts negative
     lines = usage.read_text("cp1252").splitlines()
     header = lines[0].split(";")
@@ -63,47 +68,22 @@ def test_broken_deliveries_leave_their_predecessors_in_force(house: House) -> No
     )
     assert house.query("select sum(amount_eur) from core.fct_cost") == cost
     refused = house.query("select count(*) from meta.delivery where not is_admitted and refusal_de is not null")[0][0]
-    assert refused >= 5
-
-
-def test_delivery_of_another_land_is_not_admitted(house: House) -> None:
-    path = sorted(house.delivery("06").glob("kosten-*.csv"))[-1]
-    lines = path.read_text("cp1252").splitlines()
-    place = lines[0].split(";").index("Schlüssel")
-    foreign = [";".join("09161" if i == place else cell for i, cell in enumerate(line.split(";"))) for line in lines[1:]]
-    path.with_name("kosten-2026-06-fremd.csv").write_text("\n".join([lines[0], *foreign]) + "\n", "cp1252")
-    assert house.night(days=1).outcome == "published"
-    [(status, message)] = house.query("select status, message_de from meta.source_status where source = 'kosten'")
-    assert status == "stale" and message
-
-
-def test_a_required_source_that_stays_broken_ends_the_nights_once_it_is_too_old(house: House) -> None:
-    set_max_age(house, 3)
-    good = house.delivery("06/anbindungen.xlsx").read_bytes()
-    house.delivery("06/anbindungen.xlsx").write_bytes(b"<html>Wartungsarbeiten</html>")
-    assert house.night(days=2).exit_code == 0
-    before = house.current
-    result = house.night(days=2)
-    assert (result.outcome, result.exit_code) == ("no_data", 4)
-    assert "Hessen/anbindungen" in result.message and "max_age_days = 3" in result.message
-    assert house.current == before and publication.verify(house.settings.current) == []
-    house.delivery("06/anbindungen.xlsx").write_bytes(good)
-    assert house.night(days=0.1).exit_code == 0
-    assert house.current != before
+    assert refused >= 6
+    refusals = house.query("select refusal_en from meta.delivery where source = 'kosten' and not is_admitted order by 1")
+    assert len(refusals) == 2 and {"HTML" in str(refusal) for (refusal,) in refusals} == {True, False}, refusals
 
 
 def test_a_source_that_answers_unchanged_is_not_too_old(house: House) -> None:
     set_max_age(house, 3)
     for _ in range(2):
-        result = house.night(days=2)
-        assert result.outcome == "published", result.message
+        house.asked(days=2).demand()
 
 
-def test_a_release_whose_numbers_collapse_is_refused_and_the_next_good_night_publishes(house: House) -> None:
-    """Well-formed events that suspend every connection at once: each row is fine, the mart is not."""
+def test_numbers_that_collapse_and_a_source_that_stays_broken_end_nights_and_the_next_good_one_publishes(house: House) -> None:
     before = house.current
     book = house.delivery("06/anbindungen.xlsx")
     good = book.read_bytes()
+    # well-formed events that suspend every connection at once: each row is fine, the mart is not
     frame = pl.read_excel(book, sheet_name="Anbindungen", read_options={"header_row": 2}, infer_schema_length=0)
     live = frame.filter(pl.col("Stand") == "produktiv").unique(["Schlüssel", "Leistung"], maintain_order=True)
     ended = live.with_columns(
@@ -117,32 +97,41 @@ def test_a_release_whose_numbers_collapse_is_refused_and_the_next_good_night_pub
     assert house.current == before and publication.verify(house.settings.current) == []
     record = read_run(house.settings, str(result.run_id))
     assert record is not None and record["outcome"] == "refused"
+
+    # a required source that stays broken ends the nights once what it delivered is too old
+    set_max_age(house, 3)
+    book.write_bytes(b"<html>Wartungsarbeiten</html>")
+    house.asked(days=2).demand()
+    result = house.night(days=2)
+    assert (result.outcome, result.exit_code) == ("no_data", 4)
+    assert "Hessen/anbindungen" in result.message and "max_age_days = 3" in result.message
+    assert house.current == before and publication.verify(house.settings.current) == []
     book.write_bytes(good)
-    assert house.night(days=1).outcome == "published"
+    assert house.night(days=0.1).outcome == "published"
     assert house.current != before
 
 
+SHARE_ABOVE_ONE = {
+    "metrics/coverage_daily.sql": "select * replace (authorities_operational * 3 as authorities_operational) from ({sql})"
+}
+DUPLICATE_KEYS_AND_LOST_ROWS = {
+    "core/dim_authority.sql": "select * from ({sql}) union all select * from ({sql})",
+    "core/fct_cost.sql": "select * from ({sql}) where payer <> 'bund'",
+}
+
+
 @pytest.mark.parametrize(
-    ("model", "new", "with_dbt_tests"),
-    [
-        (
-            "metrics/coverage_daily.sql",
-            "select * replace (authorities_operational * 3 as authorities_operational) from ({sql})",
-            True,
-        ),
-        ("core/dim_authority.sql", "select * from ({sql}) union all select * from ({sql})", False),
-        ("core/fct_cost.sql", "select * from ({sql}) where payer <> 'bund'", False),
-    ],
-    ids=["share above one, dbt", "duplicate key, gate", "rows lost, gate"],
+    ("models", "with_dbt_tests"), [(SHARE_ABOVE_ONE, True), (DUPLICATE_KEYS_AND_LOST_ROWS, False)], ids=["dbt", "gate"]
 )
 def test_a_broken_model_never_publishes(
-    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, new: str, with_dbt_tests: bool
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, models: dict[str, str], with_dbt_tests: bool
 ) -> None:
-    """dbt's tests catch it; with those taken away, the gate does."""
+    """dbt's tests catch it; with those taken away, the gate does, and each of two broken models for itself."""
     project = tmp_path / "project"
     shutil.copytree(warehouse.PROJECT_DIR, project, ignore=shutil.ignore_patterns("target", "logs"))
-    path = project / "models" / model
-    path.write_text(new.replace("{sql}", path.read_text()))
+    for model, new in models.items():
+        path = project / "models" / model
+        path.write_text(new.replace("{sql}", path.read_text()))
     monkeypatch.setattr(warehouse, "PROJECT_DIR", project)
     if not with_dbt_tests:
         monkeypatch.setattr(warehouse, "BUILD", ["build", "--resource-type", "model", "--resource-type", "seed"])
@@ -151,6 +140,10 @@ def test_a_broken_model_never_publishes(
     result = house.night(days=1)
     assert (result.outcome, result.exit_code) == ("refused", 3), result.message
     assert house.current == before
+    if not with_dbt_tests:
+        audit = publication.Audit.read(house.settings.build / str(result.run_id) / "audit.json")
+        blocking = {(r["table"], r["name"]) for r in audit.results if not r["passed"] and r["severity"] != "warn"}
+        assert {("core.dim_authority", "grain_unique"), ("core.fct_cost", "ledger_kept")} <= blocking
 
 
 def test_synthetic_and_real_data_do_not_meet(house: House) -> None:

@@ -361,10 +361,15 @@ def test_a_night_asks_once_a_week_and_keeps_every_evidence_apart(house: House) -
         add_source(house, name="suchdienst", format="pvog_suchdienst", location=urls["ROLLIN_SUCHDIENST_URL"], **common)
         add_source(house, name="fit_connect", format="fit_connect", location=urls["ROLLIN_FIT_CONNECT_URL"], **common)
         add_source(house, name="sdg", table="page_visits", format="sdg_json", location=str(visits / "*.json"), delivers="changes")
-        result = house.night(days=1)
-        assert result.outcome == "published", result.message
+        first_asked = (house.now + timedelta(days=1)).date()
+        house.asked(days=1).demand()
         asked = len(server.requests)
         assert asked > 100
+        # sent again under the same id, with one page fewer, under another name
+        (visits / "b.json").write_bytes(federal.sdg_file(pages[:2], *month, "U1"))
+        result = house.night(days=1)
+        assert result.outcome == "published", result.message
+        assert len(server.requests) == asked  # not due
         evidence = set(house.query("select source, evidence from core.fct_listing where retired_on is null"))
         assert evidence == {
             ("datahub", "listed"),
@@ -373,17 +378,12 @@ def test_a_night_asks_once_a_week_and_keeps_every_evidence_apart(house: House) -
             ("fit_connect", "addressable"),
         }
         observed = house.query("select distinct first_observed_on from core.fct_listing where source <> 'datahub'")
-        assert observed == [(house.now.date(),)]
+        assert observed == [(first_asked,)]
         # the new sources list nobody locally whom the Data Hub does not list, so nobody more is verified
         again = house.query("select as_of, service_id, authorities_verified from metrics.coverage_daily order by all")
-        assert [row for row in again if row[0] < house.now.date()] == before
+        assert [row for row in again if row[0] < first_asked] == before
         newest = {row[1:] for row in again if row[0] == house.now.date()}
         assert newest == {row[1:] for row in before if row[0] == max(day for day, *_ in before)}
-        # sent again under the same id, with one page fewer, under another name
-        (visits / "b.json").write_bytes(federal.sdg_file(pages[:2], *month, "U1"))
-        result = house.night(days=1)
-        assert result.outcome == "published", result.message
-        assert len(server.requests) == asked  # not due
     rows = house.query(
         "select delivery_id, rows_clean, rows_current, is_in_force from meta.delivery where source = 'sdg' order by 1"
     )

@@ -142,13 +142,6 @@ def test_the_public_tier_stands_alone_and_is_covered_by_the_releases_sums(house:
     assert [p.split()[0] for p in publication.verify(release)] == ["public/csv/core/fct_usage_monthly.csv"]
 
 
-def test_a_past_that_is_rebuilt_has_no_public_tier(house: House) -> None:
-    result = house.night(as_of=house.now.date())
-    assert result.outcome == "published", result.message
-    rebuilt = house.settings.published / "releases" / str(result.release_id)
-    assert not (rebuilt / "public").exists() and publication.verify(rebuilt) == []
-
-
 def test_a_release_whose_public_tier_is_damaged_is_not_forgotten(house: House) -> None:
     (house.settings.current.resolve() / "public" / "parquet" / "core" / "fct_usage_monthly.parquet").unlink()
     result = house.night(days=1)
