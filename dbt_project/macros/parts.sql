@@ -5,9 +5,6 @@ run (`part`, orchestration/parts.py); the table is a view of the files.
 -#}
 {% materialization parts, adapter='duckdb' %}
     {%- set target = this.incorporate(type='view') -%}
-    {{ run_hooks(pre_hooks, inside_transaction=False) }}
-    {{ run_hooks(pre_hooks, inside_transaction=True) }}
-
     {%- set parts -%}
         select land_code, month, path, is_kept
         from {{ source('inputs', 'part') }}
@@ -41,9 +38,7 @@ run (`part`, orchestration/parts.py); the table is a view of the files.
         {%- endif %}
     {%- endcall -%}
 
-    {{ run_hooks(post_hooks, inside_transaction=True) }}
-    {{ adapter.commit() }}
-    {{ run_hooks(post_hooks, inside_transaction=False) }}
+    {%- do adapter.commit() -%}
     {{ return({'relations': [target]}) }}
 {% endmaterialization %}
 
