@@ -185,6 +185,140 @@ SUMS = (
         "Mean and least of the programme are those of its services.",
     ),
     Sum(
+        "sum_of_services",
+        "metrics.programme_status",
+        ("land_code",),
+        {
+            "services": "any_value(services)",
+            "lacking": "any_value(authority_service_pairs_lacking)",
+            "predicted": "any_value(services_predicted)",
+            "arrived": "any_value(services_in_time)",
+        },
+        f"""select land_code, count(*) as services, count(area_wide_probability) as predicted,
+            if(count(authorities_lacking) = count(*), sum(authorities_lacking), null) as lacking,
+            count(*) filter (linear_arrival_reason = 'arrived' or linear_arrival_on <= target_on) as arrived
+            from build.{_STATUS} group by all""",
+        {
+            _STATUS: (
+                "authorities_lacking",
+                "area_wide_probability",
+                "linear_arrival_on",
+                "linear_arrival_reason",
+                "target_on",
+            )
+        },
+        "Der Stand des Programms ist die Summe seiner Leistungen.",
+        "The programme's status is the sum of its services.",
+    ),
+    Sum(
+        "verified_as_in_coverage",
+        "metrics.programme_status",
+        ("land_code",),
+        {
+            "verified": "any_value(authority_service_pairs_verified)",
+            "verifiable": "any_value(authority_service_pairs_verifiable)",
+        },
+        f"""select land_code, sum(authorities_verified) as verified,
+            sum(authorities_operational) filter (authorities_verified is not null) as verifiable
+            from build.{_COVERAGE} where as_of = (select max(as_of) from build.{_COVERAGE}) group by all""",
+        {_COVERAGE: ("authorities_verified", "authorities_operational")},
+        "Belegt sind im Programm so viele Anbindungen wie in der Abdeckung.",
+        "As many connections are verified in the programme as in coverage.",
+        whole=False,
+    ),
+    Sum(
+        "sum_of_services",
+        "metrics.programme_phase_funnel",
+        ("land_code", "phase"),
+        {
+            "present": "any_value(authority_service_pairs_current)",
+            "reached": "any_value(authority_service_pairs_reached)",
+        },
+        f"""select land_code, phase, sum(authorities_current_count) as present, sum(authorities_reached_count) as reached
+            from build.{_FUNNEL} where as_of = (select max(as_of) from build.{_FUNNEL}) group by all""",
+        {_FUNNEL: ("authorities_current_count", "authorities_reached_count")},
+        "Der Trichter des Programms ist die Summe seiner Leistungen.",
+        "The programme's funnel is the sum of its services.",
+    ),
+    Sum(
+        "sum_of_services",
+        "metrics.programme_coverage_by_kreis",
+        ("land_code", "kreis_code"),
+        {
+            "people": "any_value(population_service_pairs_competent)",
+            "reached": "any_value(population_service_pairs_operational)",
+            "most": "any_value(population)",
+        },
+        f"""select land_code, kreis_code, sum(population_competent) as people, sum(population_operational) as reached,
+            max(population_competent) as most from build.{_KREIS} where as_of = (select max(as_of) from build.{_KREIS}) group by all""",
+        {_KREIS: ("population_competent", "population_operational")},
+        "Die Abdeckung eines Kreises ist die Summe seiner Leistungen.",
+        "The coverage of a Kreis is the sum of its services.",
+    ),
+    Sum(
+        "sum_of_laender",
+        "metrics.service_adoption_monthly",
+        ("service_id", "month"),
+        {
+            name: f"any_value({name})"
+            for name in (
+                "paired_online_count",
+                "paired_total_count",
+                "submitted_online_count",
+                "reporting_authorities",
+                "live_authorities",
+            )
+        },
+        f"""select service_id, month, sum(paired_online_count) as paired_online_count, sum(paired_total_count) as paired_total_count,
+            sum(submitted_online_count) as submitted_online_count, sum(reporting_authorities) as reporting_authorities,
+            sum(live_authorities) as live_authorities from build.{_ADOPTION} group by all""",
+        {
+            _ADOPTION: (
+                "paired_online_count",
+                "paired_total_count",
+                "submitted_online_count",
+                "reporting_authorities",
+                "live_authorities",
+            )
+        },
+        "Die Nutzung einer Leistung ist die Summe der Länder.",
+        "The use of a service is the sum of the Länder.",
+    ),
+    Sum(
+        "sum_of_services",
+        "metrics.programme_cost_by_wave",
+        ("land_code", "wave"),
+        {
+            "begun": "any_value(connections_begun)",
+            "completed": "any_value(connections_completed)",
+            "full": "any_value(cost_full_eur)",
+        },
+        f"""select land_code, wave, sum(connections_begun) as begun, sum(connections_completed) as completed,
+            if(count(*) filter (connections_completed > 0 and cost_full_eur is null) = 0,
+                coalesce(sum(cost_full_eur) filter (connections_completed > 0), 0), null) as full
+            from build.{_COST} where payer = 'total' and wave is not null group by all""",
+        {_COST: ("connections_begun", "connections_completed", "cost_full_eur")},
+        "Die Kosten einer Welle sind die Summe ihrer Leistungen.",
+        "The cost of a wave is the sum of its services.",
+    ),
+    Sum(
+        "deliveries_counted",
+        "meta.source_status",
+        ("land_code", "source"),
+        {
+            "received": "any_value(deliveries)",
+            "refused": "any_value(deliveries_refused)",
+            "brought": "any_value(rows_delivered)",
+            "quarantined": "any_value(rows_quarantined)",
+        },
+        """select land_code, source, count(d.delivery_id) as received, count(d.delivery_id) filter (not d.is_admitted) as refused,
+            coalesce(sum(d.rows_delivered), 0) as brought, coalesce(sum(d.rows_quarantined), 0) as quarantined
+            from build.meta.source_status left join build.meta.delivery as d using (land_code, source) group by all""",
+        {"meta.delivery": ("delivery_id", "is_admitted", "rows_delivered", "rows_quarantined")},
+        "Zu jeder Quelle sind ihre Lieferungen gezählt.",
+        "The deliveries of every source are counted.",
+    ),
+    Sum(
         "regressions_counted",
         "metrics.regression_monthly",
         ("land_code", "service_id", "month"),

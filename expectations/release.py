@@ -32,6 +32,9 @@ _BRIDGE, _WAVE, _RUNNING = "metrics.cost_bridge", "metrics.cost_by_wave", "metri
 _OWNERSHIP, _BUDGET = "metrics.total_cost_of_ownership", "metrics.budget_status"
 _EVIDENCE, _CONFLICT = "core.fct_connection_evidence", "metrics.evidence_conflict"
 _KREIS, _PILOTS = "metrics.coverage_by_kreis", "metrics.pilot_coverage_daily"
+_HEAD, _PROGRAMME_KREIS = "metrics.programme_status", "metrics.programme_coverage_by_kreis"
+_PROGRAMME_FUNNEL, _PROGRAMME_WAVE = "metrics.programme_phase_funnel", "metrics.programme_cost_by_wave"
+_ADOPTION_KREIS, _ADOPTION_SERVICE = "metrics.programme_adoption_by_kreis", "metrics.service_adoption_monthly"
 _OBSERVATION, _VERDICT, _FORECAST = "metrics.scale_observation", "metrics.scale_verdict", "metrics.cost_forecast"
 
 #: The published tables and the columns that identify a row of each.
@@ -50,6 +53,12 @@ GRAIN: dict[str, tuple[str, ...]] = {
     _EVIDENCE: ("land_code", "authority_id", "service_id", "evidence", "source", "is_verified", "first_observed_on"),
     _COVERAGE: ("land_code", "service_id", "as_of"),
     _PROGRAMME: ("land_code", "as_of"),
+    _HEAD: ("land_code",),
+    _PROGRAMME_FUNNEL: ("land_code", "phase"),
+    _PROGRAMME_KREIS: ("land_code", "kreis_code"),
+    _ADOPTION_KREIS: ("land_code", "kreis_code"),
+    _ADOPTION_SERVICE: ("service_id", "month"),
+    _PROGRAMME_WAVE: ("land_code", "wave"),
     _FUNNEL: ("land_code", "service_id", "as_of", "phase"),
     _ADOPTION: ("land_code", "service_id", "month"),
     _ACCOUNT: ("land_code", "service_id", "month", "account"),
@@ -74,6 +83,7 @@ GRAIN: dict[str, tuple[str, ...]] = {
     "metrics.time_to_operational": ("stratum_kind", "stratum", "days"),
     "metrics.time_to_operational_summary": ("stratum_kind", "stratum"),
     _OBSERVATION: ("authority_id", "service_id"),
+    "metrics.learning_curve": ("authority_id", "service_id"),
     "metrics.scale_estimate": ("claim", "outcome", "specification", "term"),
     _VERDICT: ("claim", "outcome"),
     _FORECAST: ("outcome", "service_id", "land_effect_sd"),
@@ -105,6 +115,19 @@ RATIOS = (
     (_KREIS, "coverage_population_share", 1, "population_operational", "population_competent"),
     (_PILOTS, "coverage_authority_share", 1, "authorities_operational", "authorities_competent"),
     (_PROGRAMME, "coverage_micro_share", 1, "authority_service_pairs_operational", "authority_service_pairs_competent"),
+    (_HEAD, "verified_share", 1, "authority_service_pairs_verified", "authority_service_pairs_verifiable"),
+    (
+        _PROGRAMME_KREIS,
+        "coverage_population_share",
+        1,
+        "population_service_pairs_operational",
+        "population_service_pairs_competent",
+    ),
+    (_ADOPTION_KREIS, "take_up_share", 1, "paired_online_count", "paired_total_count"),
+    (_ADOPTION_SERVICE, "take_up_share", 1, "paired_online_count", "paired_total_count"),
+    (_PROGRAMME_WAVE, "invoiced_share", 1, "connections_invoiced", "connections_completed"),
+    ("metrics.learning_curve", "experience_ratio", 1, "cumulative_connections", "experience_geometric_mean"),
+    ("metrics.learning_curve", "cost_variable_ratio", 1, "cost_variable_eur", "cost_variable_geometric_mean_eur"),
     (_ADOPTION, "take_up_share", 1, "paired_online_count", "paired_total_count"),
     (_ADOPTION, "submissions_per_1000_inhabitants", 1000, "submitted_online_count", "inhabitant_years"),
     (_ACCOUNT, "account_share", 1, "submitted_online_count", "all_accounts_online_count"),
@@ -128,6 +151,15 @@ PARTS = (
     (_ADOPTION, "reporting_authorities", "live_authorities"),
     (_CURVE, "at_risk_count", "connections_due"),
     (_COST, "connections_completed", "connections_begun"),
+    (_PROGRAMME_WAVE, "connections_completed", "connections_begun"),
+    (_PROGRAMME_FUNNEL, "authority_service_pairs_current", "authority_service_pairs_reached"),
+    (_PROGRAMME_KREIS, "authority_service_pairs_operational", "authority_service_pairs_competent"),
+    (_ADOPTION_SERVICE, "reporting_authorities", "live_authorities"),
+    (_HEAD, "services_likely", "services_predicted"),
+    (_HEAD, "services_predicted", "services"),
+    (_HEAD, "services_in_time", "services"),
+    ("meta.source_status", "deliveries_refused", "deliveries"),
+    ("meta.source_status", "rows_quarantined", "rows_delivered"),
     (_OBSERVATION, "baseline_connections", "cumulative_connections"),
 )
 
@@ -1512,6 +1544,8 @@ _OF_THE_NIGHT = {
     "metrics.time_to_operational",
     "metrics.time_to_operational_summary",
     "metrics.coverage_by_kreis",
+    "metrics.programme_coverage_by_kreis",
+    "metrics.programme_adoption_by_kreis",
     "metrics.coverage_class_comparison",
     "metrics.cost_forecast",
 }

@@ -97,6 +97,13 @@ select
     false as is_area_wide, 0::bigint as authorities_verified, 0.0::double as verified_share
 from core.dim_land, core.dim_service, generate_series(timestamp '2026-01-01', timestamp '2026-01-31', interval 1 day) as s(d);
 
+create table metrics.programme_status as
+select
+    land_code, 2::bigint as services, 2::bigint as services_predicted, 1::bigint as services_likely, 0::bigint as services_in_time,
+    0::bigint as authority_service_pairs_verified, 2::bigint as authority_service_pairs_verifiable, 0.0::double as verified_share
+from metrics.coverage_daily
+where service_id = 'ummeldung' and as_of = date '2026-01-31';
+
 create table metrics.programme_coverage_daily as
 select
     land_code, as_of, 6::bigint as authority_service_pairs_competent, 2::bigint as authority_service_pairs_operational,
@@ -108,6 +115,13 @@ create table metrics.phase_funnel_daily as
 select land_code, service_id, as_of, phase, n::bigint as authorities_current_count, m::bigint as authorities_reached_count
 from metrics.coverage_daily, (values ('none', 2, 3), ('onboarding', 0, 1), ('operational', 1, 1)) as p(phase, n, m);
 
+create table metrics.programme_phase_funnel as
+select
+    land_code, phase, 2 * authorities_current_count as authority_service_pairs_current,
+    2 * authorities_reached_count as authority_service_pairs_reached
+from metrics.phase_funnel_daily
+where service_id = 'ummeldung' and as_of = date '2026-01-31';
+
 create table metrics.adoption_monthly as
 select
     land_code, service_id, m::date as month, 50::bigint as submitted_online_count, 100::bigint as submitted_total_count,
@@ -115,6 +129,18 @@ select
     500.0::double as inhabitant_years, 100.0::double as submissions_per_1000_inhabitants,
     1::bigint as reporting_authorities, 1::bigint as live_authorities
 from core.dim_land, core.dim_service, generate_series(timestamp '2025-11-01', timestamp '2026-01-01', interval 1 month) as s(m);
+
+create table metrics.service_adoption_monthly as
+select service_id, month, sum(paired_online_count)::bigint as paired_online_count, sum(paired_total_count)::bigint as paired_total_count,
+    0.5::double as take_up_share,
+    sum(reporting_authorities)::bigint as reporting_authorities, sum(live_authorities)::bigint as live_authorities
+from metrics.adoption_monthly
+group by all;
+
+create table metrics.programme_adoption_by_kreis as
+select land_code, land_code || '171' as kreis_code, 80::bigint as paired_online_count, 160::bigint as paired_total_count,
+    0.5::double as take_up_share
+from core.dim_land;
 
 create table metrics.cost_per_connection as
 select
@@ -124,7 +150,9 @@ select
 from core.dim_land, (values ('bund', 12000), ('land', 8000), ('total', 20000)) as p(payer, eur);
 
 create table meta.source_status as
-select land_code, 'kosten' as source, true as is_required, 'current' as status, null::varchar as message_de from core.dim_land;
+select land_code, 'kosten' as source, true as is_required, 'current' as status, null::varchar as message_de, 1::bigint as deliveries,
+    0::bigint as deliveries_refused, 25::bigint as rows_delivered, 1::bigint as rows_quarantined
+from core.dim_land;
 
 create table meta.delivery as
 select
@@ -145,6 +173,11 @@ group by all;
 create table metrics.cost_by_wave as select land_code, service_id, wave, 'nominal' as price_basis from metrics.cost_per_connection
 where payer = 'total';
 
+create table metrics.programme_cost_by_wave as
+select land_code, wave, connections_begun, connections_completed, 1::bigint as connections_invoiced, 1.0::double as invoiced_share
+from metrics.cost_per_connection
+where payer = 'total';
+
 create table metrics.running_cost_per_transaction as select land_code, service_id, 10.00::decimal(18, 2) as running_cost_eur
 from core.dim_land, core.dim_service;
 
@@ -158,6 +191,14 @@ select
     population_competent, population_operational, coverage_population_share, municipalities_competent, municipalities_operational
 from metrics.coverage_daily
 where as_of = date '2026-01-31';
+
+create table metrics.programme_coverage_by_kreis as
+select
+    land_code, kreis_code, 6000::bigint as population, 6::bigint as authority_service_pairs_competent,
+    2::bigint as authority_service_pairs_operational, 12000::bigint as population_service_pairs_competent,
+    2000::bigint as population_service_pairs_operational, 1 / 6.0::double as coverage_population_share
+from metrics.coverage_by_kreis
+where service_id = 'ummeldung';
 
 create table metrics.coverage_class_comparison as
 select land_code, service_id, kreis_code, null::boolean as is_equal, 'not_comparable' as difference_reason from metrics.coverage_by_kreis;
@@ -219,6 +260,12 @@ create table metrics.scale_observation as
 select authority_id, service_id, land_code, 10::bigint as cumulative_connections, 5::bigint as baseline_connections
 from core.fct_usage_monthly
 group by all;
+
+create table metrics.learning_curve as
+select
+    authority_id, service_id, land_code, cumulative_connections, 10.0::double as experience_geometric_mean, 1.0::double as experience_ratio,
+    500::decimal(18, 2) as cost_variable_eur, 1000.0::double as cost_variable_geometric_mean_eur, 0.5::double as cost_variable_ratio
+from metrics.scale_observation;
 
 create table metrics.scale_estimate as
 select 'C1' as claim, 'cost' as outcome, 'S2' as specification, 'ln_n' as term, -0.15::double as coefficient;
@@ -584,6 +631,15 @@ def test_no_verdict_says_more_or_less_than_its_numbers(good: Path, tmp_path: Pat
 def test_a_wave_that_goes_live_is_reported_and_passes(good: Path, tmp_path: Path) -> None:
     # ten more authorities exist in both releases, and go live on the last day
     ten = "range(10) as r(n)"
+    funnel_of_all = f"""
+        update metrics.programme_phase_funnel as programme
+        set authority_service_pairs_current = services.present, authority_service_pairs_reached = services.reached
+        from (
+            select land_code, phase, sum(authorities_current_count) as present, sum(authorities_reached_count) as reached
+            from metrics.phase_funnel_daily where {LAST} group by all
+        ) as services
+        where programme.land_code = services.land_code and programme.phase = services.phase
+        """
     more = [
         f"insert into core.dim_authority select 'amt/' || n, '09', '1900-01-01', null from {ten}",
         f"insert into core.dim_region select '09', '0918100' || n, 0, 1, '1900-01-01', null, true from {ten}",
@@ -609,6 +665,7 @@ def test_a_wave_that_goes_live_is_reported_and_passes(good: Path, tmp_path: Path
         update metrics.pilot_coverage_daily set authorities_competent = 12, coverage_authority_share = 0
         where {PAIR} and not is_pilot
         """,
+        funnel_of_all,
     ]
     live = [
         f"""
@@ -630,6 +687,8 @@ def test_a_wave_that_goes_live_is_reported_and_passes(good: Path, tmp_path: Path
         update metrics.pilot_coverage_daily set authorities_operational = 10, coverage_authority_share = 10 / 12.0::double
         where {PAIR} and not is_pilot and {LAST}
         """,
+        funnel_of_all,
+        "update metrics.programme_status set authority_service_pairs_verifiable = 12 where land_code = '09'",
     ]
     previous = changed(good, tmp_path / "previous.duckdb", *more)
     results = check(changed(previous, tmp_path / "build.duckdb", *live), previous)

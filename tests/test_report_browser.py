@@ -418,13 +418,14 @@ NO_LAND_NO_COSTS = (
     *(
         f"delete from {table}"
         for table in (
-            "core.fct_cost", "metrics.cost_per_connection", "metrics.cost_by_wave", "metrics.cost_bridge", "metrics.budget_status",
-            "metrics.running_cost_per_transaction", "metrics.total_cost_of_ownership", "metrics.scale_observation",
-            "metrics.scale_estimate", "metrics.cost_forecast",
+            "core.fct_cost", "metrics.cost_per_connection", "metrics.cost_by_wave", "metrics.programme_cost_by_wave",
+            "metrics.cost_bridge", "metrics.budget_status", "metrics.running_cost_per_transaction", "metrics.total_cost_of_ownership",
+            "metrics.scale_observation", "metrics.learning_curve", "metrics.scale_estimate", "metrics.cost_forecast",
         )
     ),
     "update metrics.scale_verdict set verdict = 'not_due', estimate = null, se = null, ci_low = null, ci_high = null, n = 0",
-    "update meta.source_status set last_delivered_at = null, last_delivery_id = null, status = 'missing' where table_name = 'costs'",
+    "update meta.source_status set last_delivered_at = null, last_delivery_id = null, status = 'missing', age_days = null, deliveries = 0,"
+    " deliveries_refused = 0, rows_delivered = 0, rows_quarantined = 0 where table_name = 'costs'",
     "delete from meta.delivery where table_name = 'costs'",
 )  # fmt: skip
 
@@ -433,7 +434,9 @@ INCONCLUSIVE = (
     "update metrics.scale_verdict set verdict = 'inconclusive', label = null, gates_failed = null, frozen_on = date '2026-06-01',"
     " estimate = 0.01, se = 0.1, ci_low = -0.2, ci_high = 0.2",
     "update metrics.commitment_status set open_predicted_count = null, open_predicted_low_count = null, open_predicted_high_count = null,"
+    " coverage_predicted_share = null, coverage_predicted_low_share = null, coverage_predicted_high_share = null,"
     " area_wide_probability = null, prediction_reason = 'too_few'",
+    "update metrics.programme_status set services_predicted = 0, services_likely = 0",
     "update metrics.dormant_connection set answer = 'unknown', death_evidence = null, p_value = null, q_value = null",
     "update metrics.cost_forecast set total_predicted = null, total_low = null, total_high = null, per_connection_predicted = null,"
     " per_connection_low = null, per_connection_high = null, reason = 'too_few'",

@@ -279,7 +279,7 @@ def test_what_is_missing_is_said(changed: Any) -> None:
         ),
         (["delete from metrics.scale_verdict"], ["dazu liegt nichts vor"]),
         (
-            ["update metrics.commitment_status set target_on = null, days_to_target = null, area_wide_probability = null"],
+            ["update metrics.programme_status set target_on = null, days_to_target = null, services_predicted = 0"],
             ["kein Zieltag genannt"],
         ),
         (

@@ -15,6 +15,9 @@ PREDICTED = [
     "open_predicted_count",
     "open_predicted_low_count",
     "open_predicted_high_count",
+    "coverage_predicted_share",
+    "coverage_predicted_low_share",
+    "coverage_predicted_high_share",
     "area_wide_probability",
     "prediction_reason",
 ]
@@ -65,7 +68,13 @@ def test_the_survival_curve_equals_its_recomputation(night: Night) -> None:  # n
     published = night.published("metrics.time_to_operational")
     published = published.filter(pl.col("stratum_kind").is_in(["all", "land", "service", "land_service"]))
     assert expected.height > 500
-    intervals = ["survival_se_share", "survival_low_share", "survival_high_share"]
+    intervals = [
+        "survival_se_share",
+        "survival_low_share",
+        "survival_high_share",
+        "operational_low_share",
+        "operational_high_share",
+    ]
     # 1 - survival_share loses digits where the curve is near 1: the curve itself is compared to 1e-12
     assert differences(expected, published, ["stratum_kind", "stratum", "days"], [*intervals, "operational_share"]) == []
 

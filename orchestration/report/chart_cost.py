@@ -27,25 +27,20 @@ from orchestration.report.words import NOTHING, Words
 
 def cost_by_wave(view: View) -> Figure:
     """Cost per completed connection of each wave: the variable part, and the fixed part on top of it."""
-    table, other = "metrics.cost_per_connection", "metrics.scale_observation"
-    is_public = view.has(f"{table}.is_suppressed")
-    if is_public:  # services and waves below the published cells stay in the house
-        scope = f"{view.where} and service_id is {'not ' if view.service_id else ''}null"
-        suppressed, invoiced, invoices = "bool_or(c.is_suppressed)", "null::double", ""
-    else:
-        scope, suppressed, invoiced = view.where, "false", "any_value(o.invoiced_share)"
-        invoices = f"""left join (select land_code, wave, avg(is_invoiced::int) as invoiced_share from {other}
-            where is_accepted and {view.where} group by land_code, wave) o on o.land_code = c.land_code and o.wave = c.wave"""
+    table, part = "metrics.programme_cost_by_wave", "metrics.cost_per_connection"
+    if view.has(table) and not view.service_id:
+        rows, suppressed, invoiced = f"{table} where {view.where}", "false", "invoiced_share"
+    else:  # services and waves below the published cells stay in the house
+        table, is_public = part, view.has(f"{part}.is_suppressed")
+        service = f"= '{view.service_id}'" if view.service_id else "is null"
+        land = f"land_code = '{view.land_code}'" if view.land_code else "true"
+        rows = f"{part} where {land} and service_id {service} and payer = 'total' and wave is not null"
+        suppressed, invoiced = "is_suppressed" if is_public else "false", "null::double"
     cited = view.cite(
         table,
-        f"""select c.land_code, c.wave, sum(c.connections_completed)::bigint as connections_completed,
-        case when not {suppressed} then sum(c.cost_variable_eur) / sum(c.connections_completed) end as cost_variable_per_connection_eur,
-        case when not {suppressed} then sum(c.cost_full_eur) / sum(c.connections_completed) end as cost_per_connection_eur,
+        f"""select land_code, wave, connections_completed, cost_variable_per_connection_eur, cost_per_connection_eur,
         {suppressed} as is_suppressed, {invoiced} as invoiced_share
-        from (select * from {table} where {scope}) c {invoices}
-        where c.payer = 'total' and c.wave is not null and c.connections_completed > 0
-        group by c.land_code, c.wave order by c.land_code, c.wave""",
-        needs=[] if is_public else [other],
+        from {rows} and connections_completed > 0 order by land_code, wave""",
     )
 
     def draw(frame: pl.DataFrame, texts: Texts) -> tuple[Any, Words, Words]:
@@ -176,27 +171,14 @@ def cost_by_wave(view: View) -> Figure:
 
 def degression(view: View) -> Figure:
     """The average cost so far, split into fixed cost over more connections, which is arithmetic, and variable cost."""
-    table = "metrics.cost_by_wave"
+    table = "metrics.cost_by_wave" if view.service_id else "metrics.programme_cost_by_wave"
     if not view.has(table):
         return _apparent_fall(view)
+    nominal = "and price_basis = 'nominal'" if view.service_id else ""
     cited = view.cite(
         table,
-        f"""with wave as (
-            select land_code, wave, sum(connections_completed) as completed, sum(cost_variable_eur) as variable_eur,
-                bool_or(cost_variable_eur is null and connections_completed > 0) as is_unknown
-            from {table} where {view.where} and price_basis = 'nominal' group by land_code, wave
-        ), fixed as (
-            select land_code, sum(fixed_eur) as fixed_eur from (
-                select land_code, service_id, max(cost_fixed_eur) as fixed_eur from {table}
-                where {view.where} and price_basis = 'nominal' group by land_code, service_id) group by land_code
-        ), so_far as (
-            select land_code, wave, completed, fixed_eur, sum(completed) over until_now as completed_so_far,
-                sum(variable_eur) over until_now as variable_so_far_eur, bool_or(is_unknown) over until_now as is_unknown
-            from wave join fixed using (land_code) window until_now as (partition by land_code order by wave)
-        )
-        select land_code, wave, completed_so_far::bigint as connections_completed_cumulative,
-            fixed_eur / completed_so_far as cost_fixed_average_eur, variable_so_far_eur / completed_so_far as cost_variable_average_eur
-        from so_far where completed > 0 and not is_unknown and fixed_eur is not null order by land_code, wave""",
+        f"""select land_code, wave, connections_completed_cumulative, cost_fixed_average_eur, cost_variable_average_eur from {table}
+        where {view.where} {nominal} and connections_completed > 0 and cost_average_eur is not null order by land_code, wave""",
     )
 
     def draw(frame: pl.DataFrame, texts: Texts) -> tuple[Any, Words, Words]:

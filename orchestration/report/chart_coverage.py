@@ -144,7 +144,8 @@ def _service_coverage(view: View) -> Figure:
         table,
         f"""select c.land_code, c.service_id, c.as_of, c.authorities_operational, c.authorities_competent, c.coverage_authority_share,
         s.target_on, s.target_share, s.required_pace_per_week, s.actual_pace_per_week, s.open_predicted_count,
-        s.open_predicted_low_count, s.open_predicted_high_count, s.prediction_reason
+        s.open_predicted_low_count, s.open_predicted_high_count, s.coverage_predicted_share, s.coverage_predicted_low_share,
+        s.coverage_predicted_high_share, s.prediction_reason
         from {table} c join core.dim_land l using (land_code) join (select max(as_of) as last_on from {table}) on true
         left join {other} s using (land_code, service_id, as_of)
         where {view.where} and c.as_of >= coalesce(l.programme_start, c.as_of) - 91 and date_diff('day', c.as_of, last_on) % 7 = 0
@@ -182,8 +183,8 @@ def _service_coverage(view: View) -> Figure:
                     {"row": name, "kind": path, "day": iso(on), "share": share},
                     {"row": name, "kind": path, "day": iso(last["target_on"]), "share": last["target_share"]},
                 ]
-                if last["open_predicted_count"] is not None and whole:
-                    middle, low, high = (1 - last[f"open_predicted_{end}count"] / whole for end in ("", "high_", "low_"))
+                if last["open_predicted_count"] is not None:
+                    middle, low, high = (last[f"coverage_predicted_{end}share"] for end in ("", "low_", "high_"))
                     rows += [
                         {"row": name, "kind": guess, "day": iso(on), "share": share, "low": share, "high": share},
                         {"row": name, "kind": guess, "day": iso(last["target_on"]), "share": middle, "low": low, "high": high},
@@ -286,12 +287,15 @@ def _service_coverage(view: View) -> Figure:
 
 def commitment_outlook(view: View) -> Figure:
     """Where each Land and service stands, and where it will be on the target date."""
-    table = "metrics.commitment_status"
+    table, other = "metrics.commitment_status", "metrics.coverage_daily"
     cited = view.cite(
         table,
-        f"""select land_code, service_id, target_on, target_share, authorities_competent, authorities_operational, authorities_open,
-        open_predicted_count, open_predicted_low_count, open_predicted_high_count, prediction_reason, required_pace_per_week,
-        actual_pace_per_week from {table} where {view.where} and authorities_competent > 0 order by land_code, service_id""",
+        f"""select land_code, service_id, target_on, target_share, authorities_competent, authorities_operational, coverage_authority_share,
+        authorities_open, open_predicted_count, open_predicted_low_count, open_predicted_high_count, coverage_predicted_share,
+        coverage_predicted_low_share, coverage_predicted_high_share, prediction_reason, required_pace_per_week, actual_pace_per_week
+        from {table} join {other} using (land_code, service_id, as_of, authorities_competent, authorities_operational)
+        where {view.where} and authorities_competent > 0 order by land_code, service_id""",
+        needs=[other],
     )
 
     def draw(frame: pl.DataFrame, texts: Texts) -> tuple[Any, Words, Words]:
@@ -320,16 +324,15 @@ def commitment_outlook(view: View) -> Figure:
         )
         rows = []
         for row in sorted(shown.iter_rows(named=True), key=lambda row: place(row, " · ").de):
-            whole = row["authorities_competent"]
             name = texts(place(row, " · "))
             rows += [
-                {"row": name, "kind": now, "share": row["authorities_operational"] / whole},
+                {"row": name, "kind": now, "share": row["coverage_authority_share"]},
                 {
                     "row": name,
                     "kind": guess,
-                    "share": 1 - row["open_predicted_count"] / whole,
-                    "low": 1 - row["open_predicted_high_count"] / whole,
-                    "high": 1 - row["open_predicted_low_count"] / whole,
+                    "share": row["coverage_predicted_share"],
+                    "low": row["coverage_predicted_low_share"],
+                    "high": row["coverage_predicted_high_share"],
                 },
             ]
         names = [now, guess]
@@ -346,11 +349,9 @@ def commitment_outlook(view: View) -> Figure:
             shape=alt.Shape("kind:N", scale=alt.Scale(domain=names, range=["circle", "diamond"])),
         )
         chart = alt.layer(spans, dots, data=texts.data(rows)).properties(width=330, height=ROW * shown.height)
-        reached = shown.filter(
-            1 - pl.col("open_predicted_low_count") / pl.col("authorities_competent") >= pl.col("target_share").fill_null(1) - 1e-9
-        )
-        lacking = shown.with_columns(part=pl.col("open_predicted_count") / pl.col("authorities_competent")).sort("part")
-        best, worst = lacking.row(0, named=True), lacking.row(-1, named=True)
+        reached = shown.filter(pl.col("coverage_predicted_high_share") >= pl.col("target_share").fill_null(1) - 1e-9)
+        ordered = shown.sort("coverage_predicted_share", descending=True, maintain_order=True)
+        best, worst = ordered.row(0, named=True), ordered.row(-1, named=True)
         alt_text = both(
             "In {n} von {all} Fällen reicht das Intervall der Prognose bis zum Ziel. Am weitesten wird voraussichtlich {best} sein"
             " ({best_open} von {best_all} Behörden offen), am wenigsten weit {worst} ({worst_open} von {worst_all} offen).",
@@ -380,14 +381,17 @@ def commitment_outlook(view: View) -> Figure:
 
 def phase_funnel(view: View) -> Figure:
     """How many competent authorities have come how far, and how many are in each phase now."""
-    table = "metrics.phase_funnel_daily"
+    is_whole = not (view.land_code or view.service_id)
+    table = "metrics.programme_phase_funnel" if is_whole else "metrics.phase_funnel_daily"
+    counts = (
+        "authority_service_pairs_current as authorities_current_count, authority_service_pairs_reached as authorities_reached_count"
+        if is_whole
+        else "authorities_current_count, authorities_reached_count"
+    )
     cited = view.cite(
         table,
-        f"""select {view.by}, phase, any_value(phase_order) as phase_order, max(as_of) as as_of,
-        sum(authorities_current_count)::bigint as authorities_current_count,
-        sum(authorities_reached_count)::bigint as authorities_reached_count
-        from {table} where {view.where} and as_of = (select max(as_of) from {table}) group by {view.by}, phase
-        order by {view.by}, phase_order""",
+        f"""select {view.by}, phase, phase_order, as_of, {counts} from {table}
+        where {view.where} and as_of = (select max(as_of) from {table}) order by {view.by}, phase_order""",
     )
 
     def draw(frame: pl.DataFrame, texts: Texts) -> tuple[Any, Words, Words]:
@@ -592,8 +596,8 @@ def time_to_operational(view: View) -> Figure:
         kind, own = "all", "stratum_kind = 'all'"
     cited = view.cite(
         table,
-        f"""select t.stratum_kind, t.stratum, t.days, t.at_risk_count, t.operational_share, 1 - t.survival_high_share as operational_low_share,
-        1 - t.survival_low_share as operational_high_share, s.connections_begun, s.connections_completed, s.median_days, s.median_low_days,
+        f"""select t.stratum_kind, t.stratum, t.days, t.at_risk_count, t.operational_share, t.operational_low_share, t.operational_high_share,
+        s.connections_begun, s.connections_completed, s.median_days, s.median_low_days,
         s.median_high_days, s.p90_days
         from {table} t join {other} s using (stratum_kind, stratum)
         where (t.stratum_kind = 'all' or (t.stratum_kind, t.stratum) in (select (stratum_kind, stratum) from {table} where {own}))

@@ -18,10 +18,8 @@ def deliveries(view: View) -> Figure:
     land = f"land_code in ('00', '{view.land_code}')" if view.land_code else "true"
     cited = view.cite(
         table,
-        f"""select land_code, source, table_name, status, last_delivered_at, {limit},
-        date_diff('day', last_delivered_at::date, (select as_of from meta.release)) as age_days
+        f"""select land_code, source, table_name, status, last_delivered_at, {limit}, age_days
         from {table} where {land} and status <> 'not_configured' order by land_code, source""",
-        needs=["meta.release"],
     )
 
     def draw(frame: pl.DataFrame, texts: Texts) -> tuple[Any, Words, Words]:
@@ -36,7 +34,7 @@ def deliveries(view: View) -> Figure:
                 bad.append(joined([name, words.term("status", row["status"])], ": "))
             if row["age_days"] is None:
                 continue
-            age = max(row["age_days"], 0)
+            age = row["age_days"]
             text = both("{n} Tage", "{n} days", n=words.number(age)) if age != 1 else Words("1 Tag", "1 day")
             if row["status"] != "current":
                 text = joined([text, words.term("status", row["status"])], ", ")
@@ -97,8 +95,8 @@ def quarantine(view: View) -> Figure:
     land = f"land_code in ('00', '{view.land_code}')" if view.land_code else "true"
     cited = view.cite(
         table,
-        f"""select land_code, source, rule, sum(row_count)::bigint as row_count from {table} where {land} and row_count > 0
-        group by land_code, source, rule order by land_code, source, rule""",
+        f"""select land_code, source, rule, row_count from {table} where {land} and row_count > 0
+        order by land_code, source, rule""",
     )
 
     def draw(frame: pl.DataFrame, texts: Texts) -> tuple[Any, Words, Words]:

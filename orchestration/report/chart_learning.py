@@ -108,21 +108,13 @@ _LADDER = [0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20]
 
 def learning_curve(view: View) -> Figure:
     """Variable cost of single connections over experience, and the estimated curve; in the house only."""
-    table, other = "metrics.scale_observation", "metrics.scale_estimate"
+    table, other = "metrics.learning_curve", "metrics.scale_estimate"
     cited = view.cite(
         table,
-        f"""with used as (
-            select land_code, service_id, wave, cumulative_connections, cost_variable_eur from {table}
-            where is_accepted and is_invoiced and price_mechanism = 'actual' and cost_variable_eur > 0 and cumulative_connections > 0
-        ), estimate as (
-            select coefficient, ci_low, ci_high, rate, rate_ci_low, rate_ci_high, ci_level, n, clusters, is_descriptive from {other}
-            where claim = 'C1' and outcome = 'cost' and specification = 'S2' and term = 'ln_n' and status = 'available'
-        )
-        select u.land_code, u.service_id, u.wave,
-            u.cumulative_connections / exp(avg(ln(u.cumulative_connections)) over level) as experience_ratio,
-            u.cost_variable_eur / exp(avg(ln(u.cost_variable_eur)) over level) as cost_ratio, e.*
-        from used u cross join estimate e window level as (partition by u.land_code, u.service_id)
-        order by u.land_code, u.service_id, experience_ratio, cost_ratio""",
+        f"""select c.land_code, c.service_id, c.wave, c.experience_ratio, c.cost_variable_ratio, e.coefficient, e.ci_low, e.ci_high, e.rate,
+        e.rate_ci_low, e.rate_ci_high, e.ci_level, e.n, e.clusters, e.is_descriptive
+        from {table} c join {other} e on e.claim = 'C1' and e.outcome = 'cost' and e.specification = 'S2' and e.term = 'ln_n'
+        and e.status = 'available' order by c.land_code, c.service_id, c.experience_ratio, c.cost_variable_ratio""",
         needs=[other],
     )
 
@@ -146,7 +138,7 @@ def learning_curve(view: View) -> Figure:
         curve = texts(Words("geschätzte Kurve mit Intervall", "estimated curve with interval"))
         rows = [
             {"kind": single, "x": round(x, 4), "y": round(y, 4)}
-            for x, y in frame.select("experience_ratio", "cost_ratio").iter_rows()
+            for x, y in frame.select("experience_ratio", "cost_variable_ratio").iter_rows()
         ]
         steps = [math.log(low) + (math.log(high) - math.log(low)) * at / 24 for at in range(25)]  # type: ignore[arg-type]
         rows += [

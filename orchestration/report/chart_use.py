@@ -34,17 +34,15 @@ _CASES = 20
 
 def take_up_over_time(view: View) -> Figure:
     """Share of submissions that were made online, month by month; a row each for the services of a Land, or for the Länder."""
-    table = "metrics.adoption_monthly"
-    by = view.by if (view.land_code or view.service_id) else "service_id"
-    suppressed = "coalesce(bool_or(is_suppressed), false)" if view.has(f"{table}.is_suppressed") else "false"
+    is_whole = not (view.land_code or view.service_id)
+    table, by = ("metrics.service_adoption_monthly", "service_id") if is_whole else ("metrics.adoption_monthly", view.by)
+    suppressed = "is_suppressed" if view.has(f"{table}.is_suppressed") else "false"
     cited = view.cite(
         table,
-        f"""select {by}, month, sum(paired_online_count)::bigint as paired_online_count, sum(paired_total_count)::bigint as paired_total_count,
-        case when not {suppressed} then sum(paired_online_count) / nullif(sum(paired_total_count), 0) end as take_up_share,
-        sum(submitted_online_count)::bigint as submitted_online_count, sum(reporting_authorities)::bigint as reporting_authorities,
-        sum(live_authorities)::bigint as live_authorities, {suppressed} as is_suppressed
-        from {table} where {view.where} and month >= (select max(month) from {table}) - interval 15 month and live_authorities > 0
-        group by {by}, month order by {by}, month""",
+        f"""select {by}, month, paired_online_count, paired_total_count, take_up_share, submitted_online_count, reporting_authorities,
+        live_authorities, {suppressed} as is_suppressed from {table}
+        where {view.where} and month >= (select max(month) from {table}) - interval 15 month and live_authorities > 0
+        order by {by}, month""",
     )
 
     def draw(frame: pl.DataFrame, texts: Texts) -> tuple[Any, Words, Words]:

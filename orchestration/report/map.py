@@ -56,14 +56,16 @@ def seats() -> dict[str, tuple[float, float]]:
 
 def coverage(view: View) -> Figure:
     """By Kreis: share of its inhabitants for whom a service is connected, in the mean of the services."""
-    table = "metrics.coverage_by_kreis"
+    table = "metrics.coverage_by_kreis" if view.service_id else "metrics.programme_coverage_by_kreis"
+    of_a_service = "population_competent as population, authorities_operational, authorities_competent"
+    of_all = (
+        "population, authority_service_pairs_operational as authorities_operational,"
+        " authority_service_pairs_competent as authorities_competent"
+    )
     cited = view.cite(
         table,
-        f"""select land_code, kreis_code, any_value(kreis_name) as kreis_name, max(population_competent)::bigint as population,
-        sum(authorities_operational)::bigint as authorities_operational, sum(authorities_competent)::bigint as authorities_competent,
-        sum(population_operational) / nullif(sum(population_competent), 0) as coverage_population_share
-        from {table} where {view.where} and as_of = (select max(as_of) from {table}) group by land_code, kreis_code
-        order by land_code, kreis_code""",
+        f"""select land_code, kreis_code, kreis_name, {of_a_service if view.service_id else of_all}, coverage_population_share
+        from {table} where {view.where} and as_of = (select max(as_of) from {table}) order by land_code, kreis_code""",
     )
     several = Words("", "") if view.service_id else Words(", Mittel der Leistungen", ", mean of the services")
 
@@ -89,41 +91,16 @@ def coverage(view: View) -> Figure:
 
 
 def take_up(view: View) -> Figure:
-    """By Kreis: share of submissions made online over the last three whole months, where both are reported.
+    """By Kreis: share of submissions made online over the last three whole months, where both are reported, over all services.
 
-    The numbers of authority and month are those of ``metrics.adoption_monthly`` (``take_up_share``); an authority whose jurisdiction is
-    larger than a Kreis belongs to none. In the public tier authorities with a suppressed count of a month are left out of it.
+    In the public tier months of authorities with a suppressed count are left out of it.
     """
-    table = "core.fct_usage_monthly"
-    hidden = "bool_or(is_suppressed)" if view.has(f"{table}.is_suppressed") else "false"
-    own = "reported_authority_id" if view.has(f"{table}.reported_authority_id") else "authority_id"
+    table = "metrics.programme_adoption_by_kreis"
+    suppressed = "authority_months_suppressed" if view.has(f"{table}.authority_months_suppressed") else "0"
     cited = view.cite(
         table,
-        f"""with place as (
-            select authority_id, service_id, any_value(left(ags, 5)) as kreis_code from core.bridge_competence
-            where {view.where} and is_reported group by authority_id, service_id having count(distinct left(ags, 5)) = 1
-        ), counted as (
-            select land_code, {own} as authority_id, service_id, month, {hidden} as is_suppressed,
-                sum(submitted) filter (where channel = 'online') as online,
-                sum(submitted) filter (where channel not in ('online', 'assisted')) as offline, sum(submitted) as total
-            from {table} join meta.release on month >= date_trunc('month', as_of + 1) - interval 3 month
-                and month < date_trunc('month', as_of + 1)
-            where {view.where} group by all
-        ), of_kreis as (
-            select kreis_code, count(*) filter (where is_suppressed) as suppressed_count,
-                sum(online) filter (where not is_suppressed and online is not null and offline is not null)::bigint as paired_online_count,
-                sum(total) filter (where not is_suppressed and online is not null and offline is not null)::bigint as paired_total_count
-            from counted join place using (authority_id, service_id) group by kreis_code
-        ), kreis as (
-            select left(ags, 2) as land_code, kreis_code, any_value(kreis_name) as kreis_name, sum(population)::bigint as population
-            from core.dim_region where is_reported and kreis_code in (
-                select distinct left(ags, 5) from core.bridge_competence where {view.where} and is_reported)
-            group by left(ags, 2), kreis_code
-        )
-        select land_code, kreis_code, kreis_name, population, paired_online_count, paired_total_count,
-            paired_online_count / nullif(paired_total_count, 0) as take_up_share, coalesce(suppressed_count, 0) as suppressed_count
-        from kreis left join of_kreis using (kreis_code) order by land_code, kreis_code""",
-        needs=["core.bridge_competence", "core.dim_region", "meta.release"],
+        f"""select land_code, kreis_code, kreis_name, population, paired_online_count, paired_total_count, take_up_share,
+        {suppressed} as suppressed_count from {table} where {view.where} order by land_code, kreis_code""",
     )
 
     def draw(frame: pl.DataFrame, texts: Texts) -> tuple[Any, Words, Words]:

@@ -561,38 +561,25 @@ def headline(tier: Tier, place: Place) -> Headline:
         from metrics.programme_coverage_daily where {where} order by as_of desc limit 1""",
     )
     commitment = tier.cite(
-        "metrics.commitment_status",
-        # a sum of which a part is unknown is unknown
-        f"""select count(*) as services, min(target_on) as target_on, min(target_share) as target_share,
-        min(days_to_target) as days_to_target, sum(authorities_lacking)::bigint as authorities_lacking,
-        case when count(required_pace_per_week) = count(*) then sum(required_pace_per_week) end as required_pace_per_week,
-        case when count(actual_pace_per_week) = count(*) then sum(actual_pace_per_week) end as actual_pace_per_week,
-        case when count(before_programme_pace_per_week) = count(*) then sum(before_programme_pace_per_week) end
-        as before_programme_pace_per_week,
-        count(*) filter (where linear_arrival_reason = 'arrived' or linear_arrival_on <= target_on) as services_in_time,
-        count(*) filter (where area_wide_probability >= 0.5) as services_likely,
-        count(area_wide_probability) as services_predicted
-        from metrics.commitment_status where {where}""",
+        "metrics.programme_status",
+        f"""select services, target_on, target_share, days_to_target, authority_service_pairs_lacking as authorities_lacking,
+        required_pace_per_week, actual_pace_per_week, before_programme_pace_per_week, services_in_time, services_likely, services_predicted
+        from metrics.programme_status where {where}""",
     )
     verified = tier.cite(
-        "metrics.coverage_daily",
-        f"""select sum(authorities_verified)::bigint as authorities_verified,
-        (sum(authorities_operational) filter (where authorities_verified is not null))::bigint as authorities_verifiable
-        from metrics.coverage_daily where {where} and as_of = (select as_of from meta.release)""",
+        "metrics.programme_status",
+        f"""select authority_service_pairs_verified as authorities_verified, authority_service_pairs_verifiable as authorities_verifiable
+        from metrics.programme_status where {where} and authority_service_pairs_verifiable is not null""",
     )
     delivered = tier.connection.execute(
         f"select count(*) from meta.source_status where {where} and table_name = 'costs' and last_delivered_at is not null"
     ).fetchall()
-    has_programme = programme is not None and not programme.frame.is_empty()
-    has_commitment = commitment is not None and commitment.frame["services"][0] > 0
-    has_verified = verified is not None and verified.frame["authorities_verifiable"][0] is not None
-    return Headline(
-        place,
-        programme if has_programme else None,
-        commitment if has_commitment else None,
-        verified if has_verified else None,
-        delivered[0][0] > 0,
-    )
+    return Headline(place, _known(programme), _known(commitment), _known(verified), delivered[0][0] > 0)
+
+
+def _known(cited: Cited | None) -> Cited | None:
+    """None where there is no row."""
+    return None if cited is None or cited.frame.is_empty() else cited
 
 
 def _verdict(tier: Tier) -> Cited | None:
@@ -603,7 +590,7 @@ def _verdict(tier: Tier) -> Cited | None:
         power_05, power_10, power_20
         from metrics.scale_verdict where claim = 'C1' and outcome = 'cost' order by all""",
     )
-    return None if cited is None or cited.frame.is_empty() else cited
+    return _known(cited)
 
 
 def _commitment(tier: Tier, where: str) -> Cited | None:
@@ -617,7 +604,7 @@ def _commitment(tier: Tier, where: str) -> Cited | None:
         using (land_code, service_id, as_of, authorities_competent, authorities_operational)
         {f"where {where}" if where else ""} order by {keys}""",
     )
-    return None if cited is None or cited.frame.is_empty() else cited
+    return _known(cited)
 
 
 def _authorities(tier: Tier, where: str, first: Sequence[str]) -> Cited:
@@ -677,15 +664,16 @@ def _data(tier: Tier, where: str) -> dict[str, Cited]:
             f"select {keys}, table_name, status, last_delivered_at{message} from meta.source_status {conditions} order by {keys}",
         ),
         "deliveries": (
-            "meta.delivery",
-            f"""select {keys}, count(*) as deliveries, count(*) filter (where not is_admitted) as deliveries_refused,
-            sum(rows_delivered)::bigint as rows_delivered, sum(rows_quarantined)::bigint as rows_quarantined
-            from meta.delivery {conditions} group by all order by {keys}""",
+            "meta.source_status",
+            f"""select {keys}, deliveries, deliveries_refused, rows_delivered, rows_quarantined
+            from meta.source_status where deliveries > 0 {f"and {where}" if where else ""} order by {keys}""",
         ),
         "quarantine": (
             "meta.quarantine_summary",
             f"select {keys}, rule, row_count from meta.quarantine_summary {conditions} order by all",
         ),
     }
+    if not has_column(tier.connection, "meta.source_status", "deliveries"):
+        del asked["deliveries"]
     found = {name: tier.cite(table, sql) for name, (table, sql) in asked.items()}
     return {name: cited for name, cited in found.items() if cited is not None}

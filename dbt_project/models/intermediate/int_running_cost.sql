@@ -5,7 +5,7 @@
 -- Running cost of the last twelve whole months, gross. An entry that states the period it pays for is spread over its days: a
 -- licence paid once a year weighs every month alike. One that states none belongs to the day of its booking.
 with period as (
-    {{ last_twelve_months() }}
+    {{ last_whole_months(12) }}
 ),
 
 entries as (

@@ -117,6 +117,9 @@ select
     forecast.open_predicted_count,
     forecast.open_predicted_low_count,
     forecast.open_predicted_high_count,
+    1 - forecast.open_predicted_count / nullif(arrivals.authorities_competent, 0) as coverage_predicted_share,
+    1 - forecast.open_predicted_high_count / nullif(arrivals.authorities_competent, 0) as coverage_predicted_low_share,
+    1 - forecast.open_predicted_low_count / nullif(arrivals.authorities_competent, 0) as coverage_predicted_high_share,
     forecast.area_wide_probability,
     case
         when arrivals.authorities_competent = 0 then 'no_competent_authority'

@@ -1,6 +1,6 @@
 -- One window for cost and counts: the last twelve whole months, so that no season weighs twice.
 with period as (
-    {{ last_twelve_months() }}
+    {{ last_whole_months(12) }}
 ),
 
 costs as (

@@ -74,6 +74,8 @@ select
     censored_count,
     survival_share,
     1 - survival_share as operational_share,
+    case when spread is not null then 1 - power(survival_share, 1 / spread) end as operational_low_share,
+    case when spread is not null then 1 - power(survival_share, spread) end as operational_high_share,
     case when survival_share > 0 then survival_se end as survival_se_share,
     case when spread is not null then power(survival_share, spread) end as survival_low_share,
     case when spread is not null then power(survival_share, 1 / spread) end as survival_high_share

@@ -1,7 +1,0 @@
-{#- The last twelve whole months up to as_of as the half-open period [window_from, window_to). -#}
-{% macro last_twelve_months() -%}
-    select
-        cast(date_trunc('month', as_of + 1) - interval 12 month as date) as window_from,
-        cast(date_trunc('month', as_of + 1) as date) as window_to
-    from {{ ref('stg_run') }}
-{%- endmacro %}
