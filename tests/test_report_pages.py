@@ -78,6 +78,27 @@ def spoken(page: str) -> Iterator[tuple[str, str, str]]:
 # ------------------------------------------------------------------------------------------------------------------------ numbers
 
 
+#: What of a query computes: sums, means, quotients. Counting the rows that are listed, and taking the newest day of a table, do not.
+_COMPUTES = re.compile(
+    r"\b(?:sum|avg|mean|median|min|max|any_value|bool_\w+|count|exp|ln|log|power|sqrt|stddev\w*|quantile\w*)\s*\(|\bover\b|/",
+    re.I,
+)
+_ALLOWED = re.compile(r"\(select max\((?:as_of|month)\)(?: as last_on)? from [\w.]+\)|\bcount\(\*\)")
+
+
+def test_queries_of_the_report_choose_published_numbers_and_compute_none(published: House) -> None:
+    """Formulas are the marts' business. The list of authorities alone joins several rows of one authority into a line."""
+    queries = {
+        entry["sql"]: entry["table"]
+        for tier in TIERS
+        for _, page in written(published, tier)
+        for entry in data(page)["cited"].values()
+    }
+    judged = [sql for sql, table in queries.items() if table != "core.fct_connection_phase"]
+    assert len(judged) > 50
+    assert [sql for sql in judged if _COMPUTES.search(_ALLOWED.sub("", sql))] == []
+
+
 @pytest.mark.parametrize("tier", TIERS)
 def test_every_number_is_what_its_query_answers(published: House, tier: str) -> None:
     answers: dict[str, pl.DataFrame] = {}

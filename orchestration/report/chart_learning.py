@@ -268,7 +268,9 @@ def learning_estimates(view: View) -> Figure:
                     "high": row["rate_ci_high"],
                 }
             )
-        delta = view.cite("metrics.scale_verdict", "select any_value(delta) as delta from metrics.scale_verdict")
+        delta = view.cite(
+            "metrics.scale_verdict", "select distinct delta from metrics.scale_verdict where claim = 'C1' order by delta"
+        )
         wanted = delta.frame["delta"][0] if delta is not None and delta.frame.height else None
         for panel in panels.values():
             rows.append({"row": panel, "kind": "zero", "at": 0})
