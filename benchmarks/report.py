@@ -66,7 +66,7 @@ def measure(release: Path, directory: Path, out: Path) -> dict[str, Any]:
         counted = germany(folder / "warehouse.duckdb", territory, warehouse)
         print(f"measuring: the {tier} report ...", file=sys.stderr, flush=True)
         begun, worked = time.perf_counter(), time.process_time()
-        pages = report.write(out / tier, warehouse, tier=tier)
+        pages = report.write(out / tier, warehouse, tier=tier, drawn_before=out / "exact" if tier == "public" else None)
         seconds, processor_seconds = time.perf_counter() - begun, time.process_time() - worked
         html = {str(path.relative_to(out / tier)): path.stat().st_size for path in pages if path.suffix == ".html"}
         largest = max(html, key=lambda name: html[name])
@@ -240,8 +240,19 @@ _FROM_DIRECTORY = {
         ) as counted using (land_code)""",
 }  # fmt: skip
 
-#: Who is competent is counted anew; as large a part of them as in the sample is operational.
+#: Who is competent is counted anew; as large a part of them as in the sample is operational, and predicted to be.
 _COUNTS = """
+update metrics.commitment_status as commitment set
+    authorities_competent = counted.competent,
+    authorities_operational = round(counted.competent * coverage.coverage_authority_share),
+    authorities_lacking = counted.competent - round(counted.competent * coverage.coverage_authority_share),
+    open_predicted_count = open_predicted_count * counted.competent / commitment.authorities_competent,
+    open_predicted_low_count = open_predicted_low_count * counted.competent / commitment.authorities_competent,
+    open_predicted_high_count = open_predicted_high_count * counted.competent / commitment.authorities_competent
+from (select land_code, service_id, count(*) as competent from pair_twin group by all) as counted, metrics.coverage_daily as coverage
+where commitment.land_code = counted.land_code and commitment.service_id = counted.service_id
+    and coverage.land_code = counted.land_code and coverage.service_id = counted.service_id and coverage.as_of = commitment.as_of
+    and commitment.authorities_competent > 0;
 update metrics.coverage_daily as coverage set
     authorities_competent = counted.competent,
     authorities_operational = round(coverage_authority_share * counted.competent),

@@ -420,7 +420,9 @@ def _publish_public(
     attribution.write(folder, traced, {copy.table: list(copy.columns) for copy in copies}, is_public=True)
     _write_workbook(folder, audit, release_id)
     if settings.has_report:
-        report.write(folder, folder / "warehouse.duckdb", tier="public", boundaries=settings.boundaries)
+        report.write(
+            folder, folder / "warehouse.duckdb", tier="public", boundaries=settings.boundaries, drawn_before=folder.parent
+        )
     sums = _sums(folder)
     keys = {table: key for table, key in GRAIN.items() if table in {copy.table for copy in copies}}
     package = data_package.described(folder, traced, is_public=True, sums=sums, keys=keys, contributors=publisher.contributors)

@@ -12,18 +12,26 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import multiprocessing
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 from markupsafe import Markup
 
+if TYPE_CHECKING:
+    from orchestration.report import pages
+
 #: The folder of a tier that holds its report.
 FOLDER = "report"
+
+#: The folder of a report that holds its pictures for slides.
+FIGURES = "figures"
 
 #: Tables without which there is nothing to report: a publication of parts of a warehouse has no report.
 NEEDED = (
@@ -43,12 +51,22 @@ _LEADS = ("warehouse.duckdb", "rollin.xlsx", "LICENCES.md", "CHANGES.md")
 _MANY_PAGES = 12
 
 
-def write(folder: Path, warehouse: Path, *, tier: str, leads: Collection[str] = (), boundaries: Path | None = None) -> list[Path]:
+def write(
+    folder: Path,
+    warehouse: Path,
+    *,
+    tier: str,
+    leads: Collection[str] = (),
+    boundaries: Path | None = None,
+    drawn_before: Path | None = None,
+) -> list[Path]:
     """Write the report of a tier into ``folder/report`` and return its files.
 
     ``folder``: the tier's folder with its other files; ``warehouse``: its closed DuckDB file, from which alone the numbers come.
     ``tier``: exact or public. ``leads``: files, relative to the folder, that pages may lead to although they are written later.
-    ``boundaries``: a file of boundaries for the maps (``map``). A warehouse without the tables ``NEEDED`` has no report: nothing is written.
+    ``boundaries``: a file of boundaries for the maps (``map``). ``drawn_before``: the folder of a tier with a report already; a PNG of it
+    is copied where the picture is the same (:func:`drawing.write_files`). A warehouse without the tables ``NEEDED`` has no report:
+    nothing is written.
     """
     from orchestration.report import pages
     from orchestration.report.cited import has_table
@@ -56,7 +74,7 @@ def write(folder: Path, warehouse: Path, *, tier: str, leads: Collection[str] = 
     present = {path for path in _LEADS if (folder / path).is_file()}
     present |= {"datapackage.json", *leads}  # written after it
     present |= {str(path.relative_to(folder)) for path in (folder / "csv").rglob("*.csv")}
-    task = _Task(folder, warehouse, tier, frozenset(present), boundaries)
+    task = _Task(folder, warehouse, tier, frozenset(present), boundaries, drawn_before)
     with task.connected() as con:
         if not all(has_table(con, table) for table in NEEDED):
             return []
@@ -65,9 +83,14 @@ def write(folder: Path, warehouse: Path, *, tier: str, leads: Collection[str] = 
     (folder / FOLDER).mkdir(parents=True, exist_ok=True)
     if len(files) <= _MANY_PAGES or (os.cpu_count() or 1) < 2:
         return task.write(files)
-    with ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn")) as other:
-        half = other.submit(task.write, files[1::2])
-        return [*task.write(files[::2]), *half.result()]
+    other = ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn"))
+    try:
+        # this process begins at one end, the other at the other, until they meet: neither waits for the other for long
+        theirs = {file: other.submit(task.write, [file]) for file in reversed(files)}
+        mine = task.write(file for file in files if theirs[file].cancel())
+        return mine + [path for half in theirs.values() if not half.cancelled() for path in half.result()]
+    finally:
+        other.shutdown(cancel_futures=True)
 
 
 @dataclass(frozen=True)
@@ -79,6 +102,7 @@ class _Task:
     tier: str
     present: frozenset[str]
     boundaries: Path | None
+    drawn_before: Path | None
 
     @property
     def changes(self) -> str:
@@ -92,47 +116,53 @@ class _Task:
             con.execute("set TimeZone = 'UTC'")
             yield con
 
-    def write(self, files: Collection[str]) -> list[Path]:
-        """Write these of the report's pages, with the overview also its pictures for slides."""
-        from orchestration.report import drawing, figures, pages
-
-        report = self.folder / FOLDER
-        written: list[Path] = []
-
-        def drawn(shown: Sequence[figures.Figure], *, with_files: bool = False) -> list[pages.Drawn]:
-            found = []
-            for figure in shown:
-                pictures = drawing.write_files(figure, report / "figures") if with_files else []
-                written.extend(pictures)
-                svg = Markup(drawing.svg(figure))  # noqa: S704 (its texts are escaped)
-                found.append(pages.Drawn(figure, svg, [f"figures/{path.name}" for path in pictures]))
-            return found
-
-        def page(file: str, html: str) -> None:
-            written.append(report / file)
-            written[-1].write_text(html, encoding="utf-8")
+    def write(self, files: Iterable[str]) -> list[Path]:
+        """Write these of the report's pages, each with its pictures for slides."""
+        from orchestration.report import pages
 
         with self.connected() as con:
-            shown = pages.Tier(con, self.tier, self.present, self.changes)
-            if "index.html" in files:
-                pictures = drawn(figures.for_index(con, self.tier, self.boundaries), with_files=True)
-                page("index.html", pages.index(shown, pages.chapters(pictures)))
-            for land in shown.participating:
-                if land.file in files:
-                    pictures = drawn(figures.for_land(con, land.code, self.tier, self.boundaries))
-                    page(land.file, pages.land(shown, land, pages.chapters(pictures, f"land-{land.code}-")))
-            for service in shown.services:
-                if service.file in files:
-                    pictures = drawn(figures.for_service(con, service.service_id, self.tier, self.boundaries))
-                    chapters = pages.chapters(pictures, f"service-{service.service_id}-", with_data=False)
-                    page(service.file, pages.service(shown, service, chapters))
-        return written
+            tier = pages.Tier(con, self.tier, self.present, self.changes)
+            return [path for file in files for path in self._page(tier, file)]
+
+    def _page(self, tier: pages.Tier, file: str) -> list[Path]:
+        """Write one page and its pictures: those of the overview into ``figures``, others into a folder there with the page's name."""
+        from orchestration.report import drawing, figures, pages
+
+        con, name = tier.connection, file.removesuffix(".html")
+        of_page = {land.file: functools.partial(figures.for_land, con, land.code) for land in tier.participating}
+        of_page |= {service.file: functools.partial(figures.for_service, con, service.service_id) for service in tier.services}
+        of_page["index.html"] = functools.partial(figures.for_index, con)
+
+        prefix = "" if file == "index.html" else f"{name}-"
+        place = Path(FOLDER, FIGURES) / ("" if file == "index.html" else name)
+        before = None if self.drawn_before is None else self.drawn_before / place
+        written, drawn = [], []
+        for figure in of_page[file](self.tier, self.boundaries):
+            short = figure.figure_id.removeprefix(prefix)
+            pictures = drawing.write_files(figure, self.folder / place, short, drawn_before=before)
+            svg = Markup(drawing.svg(figure))  # noqa: S704 (its texts are escaped)
+            leads = [path.relative_to(self.folder / FOLDER).as_posix() for path in pictures]
+            drawn.append(pages.Drawn(figure, svg, leads))
+            written += pictures
+
+        land = next((land for land in tier.participating if land.file == file), None)
+        service = next((service for service in tier.services if service.file == file), None)
+        chapters = pages.chapters(drawn, prefix, with_data=service is None)
+        if land:
+            html = pages.land(tier, land, chapters)
+        elif service:
+            html = pages.service(tier, service, chapters)
+        else:
+            html = pages.index(tier, chapters)
+        path = self.folder / FOLDER / file
+        path.write_text(html, encoding="utf-8")
+        return [path, *written]
 
 
 def charts(folder: Path) -> dict[str, str]:
     """The charts of a tier's overview as Markdown that holds each picture, by the figure's id; for Dagster's pages."""
     texts = {}
-    for path in sorted((folder / FOLDER / "figures").glob("*.svg")):
+    for path in sorted((folder / FOLDER / FIGURES).glob("*.svg")):
         if not path.name.endswith(".en.svg"):
             picture = base64.b64encode(path.read_bytes()).decode()
             texts[path.stem] = f"![{path.stem}](data:image/svg+xml;base64,{picture})"

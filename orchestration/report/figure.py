@@ -33,7 +33,7 @@ CELL, HIGH = 245, 105
 ROW = 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Figure:
     """A picture and what is said with it.
 
@@ -309,7 +309,9 @@ def facet(layers: Sequence[Any], data: Any, names: Sequence[str], *, width: int 
     base = alt.layer(*layers, data=data).properties(width=width if len(names) > 1 else 2 * width, height=height)
     if len(names) == 1:
         return base
-    return base.facet(facet=alt.Facet("row:N", title=None, sort=list(names)), columns=2, spacing={"row": 36, "column": 36})
+    chart = base.facet(facet=alt.Facet("row:N", title=None, sort=list(names)), columns=2, spacing={"row": 36, "column": 36})
+    # a common axis stands below the last row, also where that has no second picture
+    return chart.resolve_axis(x="independent") if len(names) % 2 else chart
 
 
 def row_names(view: View, frame: pl.DataFrame, texts: Texts, column: str | None = None) -> dict[str, str]:
