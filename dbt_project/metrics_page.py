@@ -17,7 +17,7 @@ CATALOGUE = PROJECT_DIR / "seeds" / "metric_catalogue.csv"
 _HEAD = """# Metrics
 
 Every metric that a release publishes: what it says, how it is computed and what it does not say. The same words are in the release, in
-`meta.metric`, with two hashes: `definition_sha256` changes with the definition, `computation_md5` with the files that compute it. A share
+`meta.metric`, also in German, with two hashes: `definition_sha256` changes with the definition, `computation_md5` with the files that compute it. A share
 lies between 0 and 1 and stands beside its numerator and denominator; a denominator of zero gives NULL; what is missing is NULL and never
 zero. Assumptions are in `dbt_project/seeds/cost_assumption.csv`, price indices in `dbt_project/seeds/price_index.csv`.
 

@@ -228,9 +228,9 @@ _LANGUAGES = """(other) => {
         const text = node.data.replace(/\\s+/g, " ").trim();
         if (!/\\p{L}{2}/u.test(text) || element.closest("script, style, [data-language], pre.changes") || !seen(element)) continue;
         texts.push(text);
-        if (element.closest("[lang]").lang === other && !element.closest("dl.terms")) left.push(text);
+        if (element.closest("[lang]").lang === other) left.push(text);
     }
-    const hidden = Array.from(document.querySelectorAll(`[lang=${other}]:not(dl.terms *)`), (element) => element.textContent.replace(/\\s+/g, " ").trim());
+    const hidden = Array.from(document.querySelectorAll(`[lang=${other}]`), (element) => element.textContent.replace(/\\s+/g, " ").trim());
     return {left, texts, hidden, title: document.title};
 }"""
 
@@ -238,7 +238,7 @@ _LANGUAGES = """(other) => {
 def visible_language(page: Any, other: str) -> dict[str, Any]:
     """What is seen: ``texts``; of it what is marked as the ``other`` language: ``left``; what of that language is in the page: ``hidden``.
 
-    Definitions are published in English alone, and what changed in German; the page says so beside them.
+    What changed is published in German alone; the page says so beside it.
     """
     return dict(page.evaluate(_LANGUAGES, other))
 

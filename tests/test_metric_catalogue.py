@@ -66,8 +66,13 @@ def test_every_published_measure_is_a_metric_or_a_part_of_one() -> None:
 def test_every_metric_says_everything_and_names_a_column() -> None:
     published = {(table, column) for table, column, _ in columns()}
     for row in catalogue():
-        empty = [name for name, value in row.items() if not value.strip() and name != "caveats"]
+        empty = [name for name, value in row.items() if not value.strip() and name not in ("caveats", "caveats_de")]
         assert not empty, (row["metric_id"], empty)
+        assert bool(row["caveats"].strip()) == bool(row["caveats_de"].strip()), row["metric_id"]
+        # a column that the one names stands in the other, too: they say the same of the same
+        for english, german in (("definition_en", "definition_de"), ("caveats", "caveats_de")):
+            named = [set(re.findall(r"[a-z0-9]+(?:_[a-z0-9]+)+", row[words])) for words in (english, german)]
+            assert named[0] == named[1], row["metric_id"]
         assert None not in row, row["metric_id"]  # more fields than the head has
         assert (row["table_name"], row["column_name"]) in published, row["metric_id"]
         assert re.fullmatch(r"[1-9][0-9]*", row["version"]), row["metric_id"]

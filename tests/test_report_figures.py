@@ -187,7 +187,7 @@ def test_an_empty_warehouse_draws_nothing_and_says_so(copy: duckdb.DuckDBPyConne
     for figure in _pages(copy):
         assert not figure.is_drawn, figure.figure_id
         assert figure.note.de and figure.note.en and drawing.svg(figure) == ""
-        assert drawing.standalone(figure) == "" and "![" not in figures.as_markdown(figure)
+        assert drawing.standalone(figure) == ""
 
 
 def test_a_land_without_costs_and_a_world_that_decides_nothing_say_so(copy: duckdb.DuckDBPyConnection) -> None:
@@ -421,6 +421,15 @@ def test_axes_are_honest(every: list[Figure]) -> None:
 def test_files_for_slides_say_what_they_show_and_that_it_is_invented(every: list[Figure], tmp_path: Path) -> None:
     figure = _named(every, "coverage-over-time")
     paths = {path.name: path for path in drawing.write_files(figure, tmp_path / "figures")}
+    # elsewhere under another name; the PNG comes from before where, and only where, the picture is the same
+    marked = tmp_path / "before" / "short.png"
+    marked.parent.mkdir()
+    marked.write_bytes(b"drawn before")
+    for before, expected in ((paths["coverage-over-time.svg"].read_bytes(), b"drawn before"), (b"<svg/>", None)):
+        marked.with_suffix(".svg").write_bytes(before)
+        again = drawing.write_files(figure, tmp_path / "again", "short", drawn_before=marked.parent)
+        assert [path.name for path in again] == ["short.svg", "short.en.svg", "short.png"]
+        assert again[2].read_bytes() == (expected or paths["coverage-over-time.png"].read_bytes())
     assert set(paths) == {"coverage-over-time.svg", "coverage-over-time.en.svg", "coverage-over-time.png"}
     png = paths["coverage-over-time.png"].read_bytes()
     assert png.startswith(b"\x89PNG\r\n\x1a\n") and struct.unpack(">II", png[16:24])[0] > 600 and len(png) < 150_000
@@ -439,10 +448,19 @@ def _all_texts(svg: str) -> list[str]:
     return ["".join(element.itertext()) for element in ElementTree.fromstring(svg).iter() if element.tag.endswith("text")]
 
 
-def test_markdown_holds_the_picture_itself(every: list[Figure]) -> None:
-    text = figures.as_markdown(_named(every, "coverage-over-time"))
-    assert "](data:image/png;base64,iVBOR" in text and _named(every, "coverage-over-time").alt.de in text
-    assert len(text) < 120_000
+def test_an_empty_place_among_small_multiples_has_no_axis(every: list[Figure]) -> None:
+    """Hesse has five services in two columns: there are as many axes as pictures, and none below the sixth place."""
+    figure = _named(every, f"land-{LAND}-coverage-over-time")
+    shown = len({row["row"] for row in figure.datasets["rows0"]})
+    labels = [
+        (float(x), float(y))
+        for x, y, text in re.findall(r'<text x="([\d.]+)" y="([\d.]+)"[^>]*>([^<]*)', drawing.svg(figure))
+        if re.fullmatch(r"[A-Z]\w\w \d\d", text)
+    ]
+    per_axis = len({x for x, _ in labels}) / 2
+    assert shown == 5 and per_axis >= 2 and len(labels) == shown * per_axis
+    last = max(y for _, y in labels)
+    assert max(x for x, y in labels if y == last) < min(x for x, y in labels if y < last and x > max(x for x, y in labels) / 2)
 
 
 # ----------------------------------------------------------------------------------------------------------------------- maps

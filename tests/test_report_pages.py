@@ -14,12 +14,15 @@ from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
+import dagster as dg
 import duckdb
 import polars as pl
 import pytest
 
 from orchestration import report
+from orchestration.assets import RELEASE
 from orchestration.report import pages, words
 from orchestration.report.cited import Citations, Cited, block, cite, literal
 from tests.house import House
@@ -179,6 +182,22 @@ def test_both_languages_are_whole(published: House, tier: str) -> None:
 
 
 @pytest.mark.parametrize("tier", TIERS)
+def test_what_a_figure_shows_is_defined_in_both_languages(published: House, tier: str) -> None:
+    """A column whose German is not in ``report/columns.csv``, or no longer fits its English, is marked as English; there is none."""
+    defined = 0
+    for name, page in written(published, tier):
+        assert re.findall(r'<dd><span lang="en">([^<]*)', page) == [], (
+            name,
+            "add its German to orchestration/report/columns.csv",
+        )
+        defined += len(re.findall(r'<dd><span class="de" lang="de">[^<]', page))
+    assert defined > 150
+    with open_tier(published, tier) as con:
+        units = con.execute('select unit from meta.metric union select unit from meta."column" where unit is not null').fetchall()
+    assert {unit for (unit,) in units} - {"km2"} <= set(words.TERMS["unit"]), "add its German to words.TERMS"
+
+
+@pytest.mark.parametrize("tier", TIERS)
 def test_a_page_asks_for_nothing_beside_itself(published: House, tier: str) -> None:
     folder = folder_of(published, tier) / report.FOLDER
     for name, page in written(published, tier):
@@ -210,25 +229,61 @@ def test_a_release_carries_both_reports_and_their_pictures(published: House) -> 
         names = {name for name, _ in written(published, tier)}
         assert {"index.html", "land-06.html", "service-ummeldung.html"} <= names
         sums = (folder / "SHA256SUMS").read_text("utf-8")
-        figures = sorted((folder / report.FOLDER / "figures").iterdir())
-        assert all(f"{report.FOLDER}/figures/{path.name}" in sums for path in figures)
-        drawn = {path.name.partition(".")[0] for path in figures}
-        assert {path.name for path in figures} == {f"{name}.{kind}" for name in drawn for kind in ("svg", "en.svg", "png")}
-        charts = report.charts(folder)
-        assert set(charts) == drawn and all(
-            text.startswith(f"![{name}](data:image/svg+xml;base64,") for name, text in charts.items()
-        )
+        files = {
+            path.relative_to(folder / report.FOLDER).as_posix() for path in (folder / report.FOLDER / "figures").rglob("*.*")
+        }
+        assert all(f"  {report.FOLDER}/{path}\n" in sums for path in files)
+        # below each picture of each page lead links to its files, and no file is without
+        led = set()
+        for name, page in written(published, tier):
+            place = "" if name == "index.html" else f"{name.removesuffix('.html')}/"
+            for figure, content in re.findall(r'<figure id="([^"]+)"(.*?)</figure>', page, re.S):
+                is_drawn = "<svg" in content
+                short = figure.removeprefix(place.replace("/", "-"))
+                expected = [f"figures/{place}{short}.{kind}" for kind in ("svg", "en.svg", "png")] if is_drawn else []
+                assert re.findall(r'href="(figures/[^"]+)" download', content) == expected, (name, figure)
+                led |= set(expected)
+        assert led == files and len({path.split("/")[1] for path in files if path.count("/") == 2}) >= 6
     [index] = [page for name, page in written(published, "exact") if name == "index.html"]
     assert "Synthetische Daten" in index and 'href="../gate/index.html"' in index and "Genaue Stufe" in index
 
 
-def test_the_public_report_is_made_of_the_public_warehouse_alone(published: House, tmp_path: Path) -> None:
+def test_a_night_can_be_looked_at_in_dagster(published: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The asset of the release carries the overview's pictures; Dagster shows pictures of Markdown that lie in ``data:`` addresses."""
+    pictures = published.settings.current / report.FOLDER / report.FIGURES
+    monkeypatch.setenv("DAGSTER_HOME", str(published.home / "dagster"))
+    with dg.DagsterInstance.from_config(str(published.home / "dagster")) as instance:
+        event = instance.get_latest_materialization_event(RELEASE)
+    assert event is not None and event.asset_materialization is not None
+    metadata = event.asset_materialization.metadata
+    shown = {name.removeprefix("chart_"): value for name, value in metadata.items() if name.startswith("chart_")}
+    files = [path for path in sorted(pictures.glob("*.svg")) if not path.name.endswith(".en.svg")]
+    assert set(shown) == {path.stem.replace("-", "_") for path in files} and len(shown) >= 10
+    for path in files:
+        value = shown[path.stem.replace("-", "_")]
+        assert isinstance(value, dg.MarkdownMetadataValue) and value.md_str
+        found = re.match(r"!\[(.+?)\]\(data:image/svg\+xml;base64,([^)]+)\)\n\n(.+)", value.md_str, re.S)
+        assert found and base64.b64decode(found[2]) == path.read_bytes()
+        root = ElementTree.fromstring(path.read_text(encoding="utf-8"))
+        assert [re.sub(r"\\(\W)", r"\1", said) for said in (found[1], found[3])] == [
+            root.findtext("{*}title"),
+            root.findtext("{*}desc"),
+        ]
+
+
+def test_the_public_report_is_made_of_the_public_warehouse_alone(
+    published: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Again, by two processes: the same bytes."""
+    monkeypatch.setattr(report, "_MANY_PAGES", 1)
     public = folder_of(published, "public")
     for name in ("warehouse.duckdb", "rollin.xlsx", "LICENCES.md"):
         shutil.copyfile(public / name, tmp_path / name)
     shutil.copytree(public / "csv", tmp_path / "csv")
-    again = report.write(tmp_path, tmp_path / "warehouse.duckdb", tier="public")
-    assert {path.name for path in again} == {path.name for path in (public / report.FOLDER).rglob("*") if path.is_file()}
+    again = report.write(tmp_path, tmp_path / "warehouse.duckdb", tier="public", drawn_before=public)
+    assert sorted(path.relative_to(tmp_path) for path in again) == sorted(
+        path.relative_to(public) for path in (public / report.FOLDER).rglob("*") if path.is_file()
+    )
     for path in again:
         assert path.read_bytes() == (public / path.relative_to(tmp_path)).read_bytes(), path.name
     index = (tmp_path / report.FOLDER / "index.html").read_text("utf-8")

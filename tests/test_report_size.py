@@ -21,7 +21,7 @@ def test_the_largest_pages_of_sixteen_laender_stay_small(
     assert germany(release / "warehouse.duckdb", territory, warehouse)["municipalities"] == 10_751
     # of the pages the overview, the Land with most municipalities and the service that each of them offers
     monkeypatch.setattr(pages.Tier, "participating", property(lambda tier: [land for land in tier.laender if land.code == "07"]))
-    monkeypatch.setattr(drawing, "write_files", lambda figure, folder: [])
+    monkeypatch.setattr(drawing, "write_files", lambda *_, **__: [])
     with duckdb.connect(str(warehouse)) as con:
         con.execute("delete from metrics.coverage_daily where service_id <> 'ummeldung'")
     sizes = {path.name: path.stat().st_size for path in report.write(tmp_path, warehouse, tier="exact")}

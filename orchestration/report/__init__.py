@@ -15,11 +15,13 @@ import contextlib
 import functools
 import multiprocessing
 import os
+import re
 from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree
 
 import duckdb
 from markupsafe import Markup
@@ -160,10 +162,14 @@ class _Task:
 
 
 def charts(folder: Path) -> dict[str, str]:
-    """The charts of a tier's overview as Markdown that holds each picture, by the figure's id; for Dagster's pages."""
+    """The charts of a tier's overview as Markdown, by the figure's id: the picture itself and what it says; for Dagster's pages."""
     texts = {}
     for path in sorted((folder / FOLDER / FIGURES).glob("*.svg")):
         if not path.name.endswith(".en.svg"):
-            picture = base64.b64encode(path.read_bytes()).decode()
-            texts[path.stem] = f"![{path.stem}](data:image/svg+xml;base64,{picture})"
+            content = path.read_bytes()
+            picture = base64.b64encode(content).decode()
+            root = ElementTree.fromstring(content)  # noqa: S314 (our own)
+            # names in it come from deliveries: they stay text, also in Markdown
+            title, alt = (re.sub(r"([^\w\s])", r"\\\1", root.findtext(f"{{*}}{part}") or "") for part in ("title", "desc"))
+            texts[path.stem] = f"![{title}](data:image/svg+xml;base64,{picture})\n\n{alt}"
     return texts

@@ -1,4 +1,4 @@
-"""From a chart to a picture: SVG inside a page, SVG and PNG for slides, a small PNG for Dagster's pages.
+"""From a chart to a picture: SVG inside a page, SVG and PNG for slides.
 
 Belongs here: the palette, the look that all charts share, rendering, and making SVG small. Does not: what a chart shows (``figures``).
 
@@ -9,7 +9,6 @@ Charts are drawn once, in German and in the colours of paper. Inside a page colo
 
 from __future__ import annotations
 
-import base64
 import functools
 import html
 import json
@@ -27,6 +26,7 @@ from orchestration.report import words
 
 if TYPE_CHECKING:
     from orchestration.report.figure import Figure
+
 
 @dataclass(frozen=True)
 class Colour:
@@ -157,7 +157,8 @@ def svg(figure: Figure) -> str:
     return (
         f'<svg role="img" aria-labelledby="{figure.figure_id}-title {figure.figure_id}-alt" class="chart"'
         f' viewBox="0 0 {picture.width} {picture.height}" width="{picture.width}" height="{picture.height}">'
-        f"{_body(picture, _in_page, _translations(figure))}</svg>"
+        # the sentence and the table say it; a screen reader need not go through hundreds of marks
+        f'<g aria-hidden="true">{_body(picture, _in_page, _translations(figure))}</g></svg>'
     )
 
 
@@ -217,13 +218,6 @@ def write_files(figure: Figure, folder: Path, name: str = "", *, drawn_before: P
     else:
         paths["png"].write_bytes(_png(german.decode(), SCALE))
     return list(paths.values())
-
-
-def png_uri(figure: Figure, scale: float = 1) -> str:
-    """The picture as a ``data:`` address of a PNG, German; empty where there is nothing to draw."""
-    if figure.chart is None:
-        return ""
-    return "data:image/png;base64," + base64.b64encode(_png(standalone(figure), scale)).decode()
 
 
 def stylesheet() -> str:

@@ -1,6 +1,6 @@
-"""The figures of the report: which of them stand on which page, and one of them as Markdown.
+"""The figures of the report: which of them stand on which page.
 
-Belongs here: the lists, and the calls that ``pages`` and Dagster's metadata make. Does not: what a figure is (``figure``), what each
+Belongs here: the lists, and the calls by which a report asks for them. Does not: what a figure is (``figure``), what each
 shows (``chart_…``, ``map``), the look (``drawing``).
 """
 
@@ -11,7 +11,6 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration.report import drawing
 from orchestration.report import map as maps
 from orchestration.report.chart_cost import budget, cost_by_wave, degression, running_cost
 from orchestration.report.chart_coverage import (
@@ -86,10 +85,3 @@ def for_service(
 
 def _all(view: View, kind: str) -> list[Figure]:
     return [make(view) for make in FIGURES[kind]]
-
-
-def as_markdown(figure: Figure) -> str:
-    """A figure for Dagster's metadata: title, picture (PNG in the text), what it says and its reservation; German."""
-    picture = f"![{figure.alt.de}]({drawing.png_uri(figure)})" if figure.is_drawn else ""
-    said = [f"**{figure.title.de}**", picture, figure.alt.de, f"*{figure.note.de}*" if figure.is_drawn and figure.note else ""]
-    return "\n\n".join(part for part in said if part)

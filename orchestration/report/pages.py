@@ -95,9 +95,9 @@ class Definition:
 
     column: str
     name: Words
-    text: str
+    text: Words
     formula: str = ""
-    caveats: str = ""
+    caveats: Words = words.NOTHING
     unit: str = ""
     metric_id: str = ""
 
@@ -183,19 +183,26 @@ def _land(code: str, name: str) -> Words:
 
 
 def _definitions(con: duckdb.DuckDBPyConnection) -> dict[str, dict[str, Definition]]:
-    """By ``schema.table`` and column: the metric where it is one, else the column's description."""
+    """By ``schema.table`` and column: the metric where it is one, else the column's description, where we have it also in German."""
     found: dict[str, dict[str, Definition]] = {}
     for schema, table, column, text, unit in con.execute(
         'select schema_name, table_name, column_name, description, unit from meta."column" order by all'
     ).fetchall():
-        name = Words(column, column)
-        found.setdefault(f"{schema}.{table}", {})[column] = Definition(column, name, text or "", unit=unit or "")
-    for metric_id, table, column, german, english, text, formula, unit, caveats in con.execute(
-        "select metric_id, table_name, column_name, name_de, name_en, definition_en, formula, unit, caveats from meta.metric order by all"
+        name = _HEADS.get(column, Words(column, column))
+        found.setdefault(f"{schema}.{table}", {})[column] = Definition(column, name, words.column(text or ""), unit=unit or "")
+    for metric_id, table, column, name_de, name_en, text_de, text_en, formula, unit, caveats_de, caveats_en in con.execute(
+        "select metric_id, table_name, column_name, name_de, name_en, definition_de, definition_en, formula, unit, caveats_de, caveats"
+        " from meta.metric order by all"
     ).fetchall():
         if column in found.get(table, {}):
             found[table][column] = Definition(
-                column, Words(german, english), text, formula or "", caveats or "", unit or "", metric_id
+                column,
+                Words(name_de, name_en),
+                Words(text_de, text_en),
+                formula or "",
+                Words(caveats_de or "", caveats_en or ""),
+                unit or "",
+                metric_id,
             )
     return found
 

@@ -77,6 +77,7 @@
     }
     root.lang = language;
     for (const hover of hovers) hover.textContent = hover.dataset[language];
+    for (const one of all("[data-label-en]")) one.setAttribute("aria-label", language === "en" ? one.dataset.labelEn : one.dataset.labelDe);
     document.title = document.querySelector("title").dataset[language];
     for (const button of all("[data-language]")) button.setAttribute("aria-pressed", String(button.dataset.language === language));
     document.dispatchEvent(new Event("language"));

@@ -7,11 +7,14 @@ German first, as the administration writes it; English beside it, never instead 
 
 from __future__ import annotations
 
+import csv
+import functools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
 from typing import Any
 
 from dbt_project.estimators import scale
@@ -291,6 +294,57 @@ TERMS: dict[str, dict[str, Words]] = {
         ("conflict", "widersprüchlich", "conflict"),
         ("wrong_land", "anderes Land", "another Land"),
     ),
+    "unit": _words(
+        ("share", "Anteil", "share"),
+        ("EUR", "EUR", "EUR"),
+        ("applications", "Anträge", "applications"),
+        ("EUR per connection", "EUR je Anbindung", "EUR per connection"),
+        ("authorities", "Behörden", "authorities"),
+        ("days", "Tage", "days"),
+        ("connections", "Anbindungen", "connections"),
+        ("probability", "Wahrscheinlichkeit", "probability"),
+        ("share per doubling", "Anteil je Verdoppelung", "share per doubling"),
+        ("inhabitants", "Einwohner", "inhabitants"),
+        ("authorities per week", "Behörden je Woche", "authorities per week"),
+        ("municipalities", "Gemeinden", "municipalities"),
+        ("person-days", "Personentage", "person-days"),
+        ("applications per 1000 inhabitant-years", "Anträge je 1.000 Einwohnerjahre", "applications per 1000 inhabitant-years"),
+        ("as unit says", "wie unit angibt", "as unit says"),
+        ("dispersion", "Dispersion", "dispersion"),
+        ("ratio", "Verhältnis", "ratio"),
+        ("EUR per application", "EUR je Antrag", "EUR per application"),
+        ("logarithm", "Logarithmus", "logarithm"),
+        ("rows", "Zeilen", "rows"),
+        ("boolean", "ja oder nein", "boolean"),
+        ("inhabitant-years", "Einwohnerjahre", "inhabitant-years"),
+        ("clusters", "Cluster", "clusters"),
+        ("regressions", "Rückfälle", "regressions"),
+        ("entries", "Buchungen oder Einträge", "entries"),
+        ("person-days per connection", "Personentage je Anbindung", "person-days per connection"),
+        ("months", "Monate", "months"),
+        ("stretches", "Aufenthalte", "stretches"),
+        ("doublings", "Verdoppelungen", "doublings"),
+        ("years", "Jahre", "years"),
+        ("share of a connection", "Anteil einer Anbindung", "share of a connection"),
+        ("services", "Leistungen", "services"),
+        ("as delivered", "wie geliefert", "as delivered"),
+        ("as the column unit says", "wie die Spalte unit angibt", "as the column unit says"),
+        ("cases per year", "Fälle je Jahr", "cases per year"),
+        ("pairs", "Paare", "pairs"),
+        ("authority-months", "Behördenmonate", "authority-months"),
+        ("degrees of freedom", "Freiheitsgrade", "degrees of freedom"),
+        ("observations", "Beobachtungen", "observations"),
+        ("verdict", "Urteil", "verdict"),
+        ("yes or no", "ja oder nein", "yes or no"),
+        ("index", "Index", "index"),
+        ("share per year", "Anteil je Jahr", "share per year"),
+        ("EUR per year", "EUR je Jahr", "EUR per year"),
+        (
+            "logarithm (d ln y / d ln x); shares of cost for C0",
+            "Logarithmus (d ln y / d ln x); bei C0 Anteile der Kosten",
+            "logarithm (d ln y / d ln x); shares of cost for C0",
+        ),
+    ),
     "table_name": _words(
         ("regions", "Gemeindeverzeichnis", "directory of municipalities"),
         ("territory_changes", "Gebietsänderungen", "territory changes"),
@@ -314,6 +368,20 @@ for _row in services.read():
 def term(kind: str, value: Any) -> Words:
     """A value of a published table in words; one that nobody translated stands as it is."""
     return TERMS.get(kind, {}).get(str(value), Words(str(value), str(value)))
+
+
+@functools.cache
+def _columns() -> dict[str, str]:
+    with (Path(__file__).parent / "columns.csv").open(encoding="utf-8", newline="") as file:
+        return {row["description_en"]: row["description_de"] for row in csv.DictReader(file)}
+
+
+def column(description: str) -> Words:
+    """The description of a column that is no metric: English from the release (``meta.column``), German from ``columns.csv``.
+
+    That follows the English word by word: one that has changed, or that no figure shows, is English in both.
+    """
+    return Words(_columns().get(description, description), description)
 
 
 def labels(text: str | None) -> list[Words]:
