@@ -400,9 +400,7 @@ COSTS = ("cost-by-wave", "degression", "running-cost", "budget", "learning-curve
 
 def prepared(tiers: dict[str, Path], folder: Path, monkeypatch: pytest.MonkeyPatch, *changes: str) -> Path:
     """The report of a copy of the exact warehouse that was changed by SQL, with one service: the folder that it lies in."""
-    monkeypatch.setattr(
-        drawing, "write_files", lambda figure, folder: []
-    )  # pictures for slides take their time and are not looked at
+    monkeypatch.setattr(drawing, "write_files", lambda *_, **__: [])  # pictures for slides take their time and are not looked at
     shutil.copyfile(tiers["exact"] / "warehouse.duckdb", folder / "warehouse.duckdb")
     with duckdb.connect(str(folder / "warehouse.duckdb")) as con:
         for change in ("delete from metrics.coverage_daily where service_id <> 'ummeldung'", *changes):
