@@ -306,6 +306,8 @@ TERMS: dict[str, dict[str, Words]] = {
         ("share per doubling", "Anteil je Verdoppelung", "share per doubling"),
         ("inhabitants", "Einwohner", "inhabitants"),
         ("authorities per week", "Behörden je Woche", "authorities per week"),
+        ("connections per week", "Anbindungen je Woche", "connections per week"),
+        ("deliveries", "Lieferungen", "deliveries"),
         ("municipalities", "Gemeinden", "municipalities"),
         ("person-days", "Personentage", "person-days"),
         ("applications per 1000 inhabitant-years", "Anträge je 1.000 Einwohnerjahre", "applications per 1000 inhabitant-years"),
