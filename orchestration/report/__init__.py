@@ -16,8 +16,9 @@ import functools
 import multiprocessing
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,14 +86,25 @@ def write(
     (folder / FOLDER).mkdir(parents=True, exist_ok=True)
     if len(files) <= _MANY_PAGES or (os.cpu_count() or 1) < 2:
         return task.write(files)
-    other = ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn"))
-    try:
-        # this process begins at one end, the other at the other, until they meet: neither waits for the other for long
-        theirs = {file: other.submit(task.write, [file]) for file in reversed(files)}
-        mine = task.write(file for file in files if theirs[file].cancel())
-        return mine + [path for half in theirs.values() if not half.cancelled() for path in half.result()]
-    finally:
-        other.shutdown(cancel_futures=True)
+    waiting, written = deque(files), list[Path]()
+    with (
+        ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn")) as other,
+        ThreadPoolExecutor(1) as hand,
+    ):
+        # this process takes pages from one end, the other from the other until none is left: neither waits for the other for long
+        theirs = hand.submit(lambda: [path for file in _taken(waiting.pop) for path in other.submit(task.write, [file]).result()])
+        try:
+            written += task.write(_taken(waiting.popleft))
+        finally:
+            waiting.clear()
+        return written + theirs.result()
+
+
+def _taken(take: Callable[[], str]) -> Iterator[str]:
+    """What ``take`` gives until nothing is left."""
+    with contextlib.suppress(IndexError):
+        while True:
+            yield take()
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import functools
 import html
 import json
 import math
+import os
 import re
 import shutil
 import zlib
@@ -293,9 +294,7 @@ def _unmeasured(spec: dict[str, Any]) -> dict[str, Any]:
 @functools.lru_cache(maxsize=256)
 def _drawn(spec: str) -> _Drawn:
     """What a specification shows. Remembered: both tiers, page and file draw the same where their numbers are."""
-    import vl_convert
-
-    raw = vl_convert.vegalite_to_svg(spec, format_locale=_LOCALE, time_format_locale="de-DE")
+    raw = _renderer().vegalite_to_svg(spec, format_locale=_LOCALE, time_format_locale="de-DE")
     root = ElementTree.fromstring(raw)  # noqa: S314 - the renderer's own, made from our numbers
     marks = list(_marks(root, (0.0, 0.0), {}, ""))
     # the room that texts take beyond what the renderer knew of
@@ -576,9 +575,24 @@ def _wrapped(text: str, width: int, letter: float) -> list[str]:
 
 
 def _png(picture: str, scale: float) -> bytes:
+    return _packed(bytes(_renderer().svg_to_png(picture, scale=scale)))
+
+
+@functools.cache
+def _renderer() -> Any:
+    """vl_convert, with its own fonts alone (fonts.conf): it looks for others when it first draws."""
     import vl_convert
 
-    return _packed(bytes(vl_convert.svg_to_png(picture, scale=scale)))
+    before = os.environ.get("FONTCONFIG_FILE")
+    os.environ["FONTCONFIG_FILE"] = str(Path(__file__).with_name("fonts.conf"))
+    try:
+        vl_convert.svg_to_png('<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"><text>a</text></svg>')
+    finally:
+        if before is None:
+            del os.environ["FONTCONFIG_FILE"]
+        else:
+            os.environ["FONTCONFIG_FILE"] = before
+    return vl_convert
 
 
 def _packed(png: bytes) -> bytes:
