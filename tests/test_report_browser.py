@@ -98,7 +98,7 @@ def test_a_number_that_was_changed_is_found(browser: Browser, tiers: dict[str, P
     # and so is a table that changed under the page
     shutil.copyfile(warehouse, tmp_path / "warehouse.duckdb")
     with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as con:
-        con.execute("update metrics.commitment_status set authorities_lacking = authorities_lacking + 1")
+        con.execute("update metrics.programme_status set authority_service_pairs_lacking = authority_service_pairs_lacking + 1")
     with browser.page(source) as page:
         problems, _ = cited_problems(page, tmp_path / "warehouse.duckdb")
     assert any("authorities_lacking" in problem for problem in problems)

@@ -23,6 +23,7 @@ import polars as pl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from ingest.services import ID as SERVICE_ID
 from orchestration.report import drawing, words
 from orchestration.report.cited import Citations, Cited, block, both, cite, has_column, has_table, literal, sentence
 from orchestration.report.figures import Figure
@@ -156,9 +157,9 @@ class Tier:
             Service(service_id, Words(german, english), words.term("service", service_id))
             for service_id, german, english in con.execute(
                 "select service_id, name_de, name_en from core.dim_service"
-                " where service_id in (select service_id from metrics.coverage_daily) order by service_id"
+                " where is_focus and service_id in (select service_id from metrics.coverage_daily) order by service_id"
             ).fetchall()
-            if re.fullmatch(r"[a-z]+", service_id)
+            if re.fullmatch(SERVICE_ID, service_id)
         ]
         self.definitions = _definitions(con)
 
