@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+SPARK := .venv-spark
+PIP := -m pip install --quiet --disable-pip-version-check --no-input --no-deps --no-compile
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup refresh test dev lint docs bench clean
+.PHONY: setup refresh test dev lint docs bench spark test-spark clean
 
 setup: $(READY)
 
@@ -13,8 +15,8 @@ setup: $(READY)
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Rollin needs Python 3.11 or later: make PYTHON=/path/to/python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps --no-compile --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps --no-build-isolation --editable .
+	$(BIN)/python $(PIP) --require-hashes -r requirements.lock
+	$(BIN)/python $(PIP) --no-build-isolation --editable .
 	-$(BIN)/python -m compileall -q -j 0 $(VENV)/lib
 	$(BIN)/python -m compileall -q -j 0 ingest dbt_project expectations orchestration
 	touch $@
@@ -41,5 +43,18 @@ SIZE ?= S
 bench: $(READY)
 	$(BIN)/python -m benchmarks.speed --size $(SIZE)
 
+# Spark's own environment (docs/spark.md). pyspark comes as sources of 450 MB that are jars already: packing them again would double the time.
+spark: $(SPARK)/.ready
+$(SPARK)/.ready: requirements-spark.lock
+	test -x $(SPARK)/bin/python || $(PYTHON) -m venv $(SPARK)
+	sed -n '/^setuptools==/,/[^\\]$$/p' requirements-spark.lock > $(SPARK)/setuptools.lock
+	$(SPARK)/bin/python $(PIP) --require-hashes -r $(SPARK)/setuptools.lock
+	$(SPARK)/bin/python $(PIP) --require-hashes --no-build-isolation --config-settings=--build-option=--compression=stored \
+		-r requirements-spark.lock
+	touch $@
+
+test-spark: $(READY) spark
+	$(BIN)/python -m pytest -n 0 tests/test_spark.py
+
 clean:
-	rm -rf $(VENV) var dbt_project/target dbt_project/logs
+	rm -rf $(VENV) $(SPARK) var dbt_project/target dbt_project/logs

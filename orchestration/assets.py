@@ -25,7 +25,7 @@ from expectations import results as verdicts
 from ingest import clock
 from ingest.landfile import QUESTION_FORMATS, LandFile, Source
 from ingest.tables import FEDERAL, SERVICES, TABLES
-from orchestration import disk, gate_report, publication, report, warehouse
+from orchestration import disk, gate_report, publication, report, spark, warehouse
 from orchestration.night import REFERENCE_TABLES, Night, NoData, Refused, SourceState, write_atomically
 from orchestration.settings import Settings, code_version
 
@@ -262,6 +262,9 @@ def inputs_asset(settings: Settings, laender: Mapping[str, LandFile]) -> dg.Asse
             release_id = publication.current_id(settings)
             night.conclude("unchanged", f"Nothing changed since release {release_id}.", release_id)
             return
+        if settings.engine == "spark":
+            with night.step("spark"):
+                spark.compute(settings, night.folder)
         for spec in specs:
             yield dg.MaterializeResult(asset_key=spec.key)
 

@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 import click
 
 from ingest.services import ServiceListError
-from orchestration.settings import QUIET, Settings, UsageError
+from orchestration.settings import ENGINES, QUIET, Settings, UsageError
 
 os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
 
@@ -74,6 +74,9 @@ def cli() -> None:
 )
 @click.option("--sample", is_flag=True, help="Run on the embedded synthetic world, offline.")
 @click.option("--full", is_flag=True, help="Build anew even where nothing changed.")
+@click.option(
+    "--engine", type=click.Choice(ENGINES), help="Where the heavy models are computed (default: ROLLIN_ENGINE or duckdb)."
+)
 @click.option("--verbose", is_flag=True, help="Tell what each step does, with tracebacks.")
 def refresh(
     home: Path | None,
@@ -84,6 +87,7 @@ def refresh(
     territory: datetime | None,
     sample: bool,
     full: bool,
+    engine: str | None,
     verbose: bool,
 ) -> None:
     """Fetch, clean, build, check and publish: one night.
@@ -100,6 +104,7 @@ def refresh(
         territory=territory.date() if territory else given.territory,
         again_from=again_from.date() if again_from else None,
         again_to=again_to.date() if again_to else None,
+        engine=engine or given.engine,
     )
     with show_progress(verbose=verbose):
         result = run(settings)
@@ -581,6 +586,7 @@ def _settings(
         full=full,
         is_sample=is_sample or given.is_sample,
         territory=given.territory,
+        engine=given.engine,
         environ=given.environ,
     )
 

@@ -1,7 +1,7 @@
 """Which parts the models on usage are made of tonight, and which of them an earlier run has computed already.
 
 Belongs here: what a part is made of, its name, the folder that parts are kept in. Does not: computing one (dbt's materialization
-``parts``, dbt_project/macros/parts.sql), what is computed (the models in ``MODELS``).
+``parts``, dbt_project/macros/parts.sql; on Spark ``spark``), what is computed (the models in ``MODELS``).
 
 A part is what a model says of the usage of one Land in one month. Its name holds the sha256 over the deliveries with rows in that month, in their order, and
 over the SQL that sums them: equal names are equal contents, whichever run wrote them, on whichever day. Whatever is not needed any more
@@ -22,8 +22,32 @@ import polars as pl
 
 from dbt_project import PROJECT_DIR
 
-#: The models that are kept in parts.
-MODELS = ("int_usage_delivery", "int_usage_month")
+#: The models that are kept in parts, with the columns of their files: names and DuckDB's types, whichever engine writes them.
+COLUMNS: dict[str, dict[str, str]] = {
+    "int_usage_delivery": {
+        "land_code": "VARCHAR",
+        "month": "DATE",
+        "source": "VARCHAR",
+        "delivery_id": "VARCHAR",
+        "row_count": "BIGINT",
+    },
+    "int_usage_month": {
+        "land_code": "VARCHAR",
+        "authority_id": "VARCHAR",
+        "service_id": "VARCHAR",
+        "month": "DATE",
+        "channel": "VARCHAR",
+        "account": "VARCHAR",
+        "grain": "VARCHAR",
+        "started": "BIGINT",
+        "submitted": "BIGINT",
+        "completed": "BIGINT",
+        "row_count": "BIGINT",
+        "days_known_mask": "BIGINT",
+        "days_used_mask": "BIGINT",
+    },
+}
+MODELS = tuple(COLUMNS)
 
 #: What decides beside the model itself how a part is made of its deliveries.
 _RULES = ("models/staging/stg_usage.sql", "macros/newest_revisions.sql", "macros/parts.sql")

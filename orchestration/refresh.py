@@ -59,11 +59,13 @@ def refresh(settings: Settings) -> RefreshResult:
 
 
 def _run(settings: Settings) -> RefreshResult:
-    from orchestration import publication
+    from orchestration import publication, spark
     from orchestration.publisher import Publisher
 
     settings = as_known_then(settings)
     Publisher.from_environ(settings.environ)
+    if settings.engine == "spark":
+        spark.require(settings)
     if settings.as_of is None:
         publication.require_clock(settings, settings.now())
     run_id = str(uuid.uuid4())

@@ -23,6 +23,10 @@ QUIET = {
 }
 
 
+#: Where the heavy models can be computed.
+ENGINES = ("duckdb", "spark")
+
+
 class UsageError(Exception):
     """What the user asked for or configured cannot work: one sentence with its remedy (exit code 2)."""
 
@@ -35,6 +39,7 @@ class Settings:
     known at the end of that day, fetch nothing, never become ``current``. ``is_sample``: what is fetched is synthetic.
     ``again_from``, ``again_to``: days whose changes are asked for again from portals that can answer changes.
     ``territory``: the day whose territorial status (Gebietsstand) the metrics are reported on; the run's own day where None.
+    ``engine``: where the heavy models are computed, ``duckdb`` or ``spark``.
     ``environ``: where ``${VAR}`` of Land files and secrets come from.
     """
 
@@ -46,13 +51,15 @@ class Settings:
     again_from: date | None = None
     again_to: date | None = None
     territory: date | None = None
+    engine: str = ENGINES[0]
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] | None = None) -> Settings:
-        """``ROLLIN_HOME`` (default ./var), ``ROLLIN_LAENDER``, ``ROLLIN_SAMPLE`` (set for a synthetic world), ``ROLLIN_TERRITORY``.
+        """``ROLLIN_HOME`` (default ./var), ``ROLLIN_LAENDER``, ``ROLLIN_SAMPLE`` (set for a synthetic world), ``ROLLIN_TERRITORY``,
+        ``ROLLIN_ENGINE`` (default duckdb).
 
-        Raises UsageError where ``ROLLIN_TERRITORY`` is no day.
+        Raises UsageError where ``ROLLIN_TERRITORY`` is no day or ``ROLLIN_ENGINE`` no engine.
         """
         environ = os.environ if environ is None else environ
         laender = environ.get("ROLLIN_LAENDER")
@@ -61,11 +68,15 @@ class Settings:
             territory_on = date.fromisoformat(territory) if territory else None
         except ValueError:
             raise UsageError(f"ROLLIN_TERRITORY is no day ({territory}): write it as 2026-01-31 or unset it.") from None
+        engine = environ.get("ROLLIN_ENGINE") or ENGINES[0]
+        if engine not in ENGINES:
+            raise UsageError(f"ROLLIN_ENGINE is '{engine}': set it to {' or '.join(ENGINES)}.")
         return cls(
             home=Path(environ.get("ROLLIN_HOME", "var")).absolute(),
             laender=Path(laender).absolute() if laender else None,
             is_sample=bool(environ.get("ROLLIN_SAMPLE")),
             territory=territory_on,
+            engine=engine,
             environ=environ,
         )
 

@@ -128,8 +128,9 @@ def test_no_file_names_a_registry_or_a_path_of_a_machine() -> None:
             assert not found, f"{name}: {found and found[0]}"
 
 
-def test_the_lock_pins_every_version_by_hash_and_names_no_index() -> None:
-    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-spark.lock"])
+def test_the_lock_pins_every_version_by_hash_and_names_no_index(lock: str) -> None:
+    lines = (ROOT / lock).read_text(encoding="utf-8").splitlines()
     packages = [line for line in lines if line and not line.startswith((" ", "#"))]
     assert all("==" in line for line in packages)
     assert all(re.match(r"\s+--hash=sha256:[0-9a-f]{64}", line) for line in lines if line.startswith(" "))

@@ -42,17 +42,72 @@ run (`part`, orchestration/parts.py); the table is a view of the files.
     {{ return({'relations': [target]}) }}
 {% endmaterialization %}
 
-{#- Whether the part that is being computed is of one delivery. -#}
-{% macro is_single_part() -%}
-    {{ "coalesce(getvariable('part_is_single'), false)" if target.type == 'duckdb' else 'false' }}
+{#-
+The same on Spark, which computes all missing parts at once: a folder of files for each, named by Land and month, from where
+orchestration/spark.py takes them over. Its input `part` holds the missing parts alone. Land and month are columns of the files too.
+-#}
+{% materialization parts, adapter='spark' %}
+    {%- set target = this.incorporate(type='table') -%}
+    {{ run_hooks(pre_hooks) }}
+    {%- do run_query('drop table if exists ' ~ target) -%}
+    {%- call statement('main') -%}
+        create table {{ target }}
+        using parquet
+        options ('compression' 'zstd')
+        partitioned by (part_land_code, part_month)
+        location '{{ env_var('ROLLIN_SPARK_RESULTS') }}/{{ this.name }}'
+        as
+        select *, land_code as part_land_code, month as part_month
+        from ({{ compiled_code }}) as computed
+        distribute by land_code, month
+    {%- endcall -%}
+    {%- do run_query('drop table ' ~ target) -%}
+    {{ run_hooks(post_hooks) }}
+    {{ return({'relations': []}) }}
+{% endmaterialization %}
+
+{#- Whether a row belongs to a part that is being computed and is of one delivery. -#}
+{% macro is_single_part(land_code, day) -%}
+    {{
+        "coalesce(getvariable('part_is_single'), false)"
+        if target.type == 'duckdb' else in_months(land_code, day, 'is_single')
+    }}
 {%- endmacro %}
 
-{#- Whether a row belongs to the part that is being computed; where none is, every row does. -#}
+{#- Whether a row belongs to a part that is being computed; where none is, every row does. -#}
 {% macro in_part(land_code, day) -%}
     {% if target.type == 'duckdb' -%}
     (getvariable('part_land_code') is null or {{ land_code }} = getvariable('part_land_code'))
     and (getvariable('part_month') is null or {{ day }} between getvariable('part_month') and last_day(getvariable('part_month')))
     {%- else -%}
-    true
+    {{ in_months(land_code, day, "model = '" ~ this.name ~ "'") }}
     {%- endif %}
+{%- endmacro %}
+
+{#- Spark: whether a row belongs to one of the missing parts that a condition names, as ranges of days that its readers can skip by. -#}
+{% macro in_months(land_code, day, condition) -%}
+    {%- set months = [] -%}
+    {%- set ranges = [] -%}
+    {%- if execute -%}
+        {%- set found -%}
+            select land_code, cast(month as string) as month from {{ source('inputs', 'part') }} where {{ condition }}
+        {%- endset -%}
+        {%- for row in run_query(found).rows -%}
+            {%- do months.append((row['land_code'], modules.datetime.date.fromisoformat(row['month']))) -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {%- for land, month in months | unique | sort -%}
+        {%- set next = (month + modules.datetime.timedelta(days=31)).replace(day=1) -%}
+        {%- if ranges and ranges[-1]['land'] == land and ranges[-1]['until'] == month -%}
+            {%- do ranges[-1].update({'until': next}) -%}
+        {%- else -%}
+            {%- do ranges.append({'land': land, 'from': month, 'until': next}) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    (
+        {% for range in ranges -%}
+        ({{ land_code }} = '{{ range['land'] }}' and {{ day }} >= date '{{ range['from'] }}' and {{ day }} < date '{{ range['until'] }}') or
+        {% endfor -%}
+        false
+    )
 {%- endmacro %}
