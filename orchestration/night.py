@@ -8,6 +8,7 @@ Under ``build/``::
     <run_id>/run.json               the record of the run: outcome, message, seconds per leg
     <run_id>/inputs/<table>/        what dbt reads (links to admitted clean files)
     <run_id>/warehouse.duckdb       the build, audit.json beside it
+    <run_id>/spark/, spark.log      where the heavy models are computed on Spark (``orchestration.spark``)
     tonight                         link to the newest run: paths that dbt sees stay the same, so its parse can be kept
     dbt/                            dbt's own target: the project as it was parsed
     parts/                          monthly counts of a Land, computed once for all runs (``orchestration.parts``)
@@ -757,7 +758,8 @@ class Night:
         )
         for old in runs[:-_BUILDS_KEPT]:
             if old != self.folder:
-                shutil.rmtree(old / "inputs", ignore_errors=True)
+                for name in ("inputs", "spark"):
+                    shutil.rmtree(old / name, ignore_errors=True)
                 for name in ("warehouse.duckdb", "warehouse.duckdb.wal"):
                     (old / name).unlink(missing_ok=True)
         parts.prune(self.settings.build / "parts", [run / "inputs" for run in runs[-_BUILDS_KEPT:]])

@@ -121,15 +121,24 @@ def _run(settings: Settings, missing: pl.DataFrame, stage: Path) -> None:
     }
     if target == "spark":
         environ["SPARK_LOCAL_IP"] = "127.0.0.1"
-    command: list[str | Path] = [_python(settings.environ), "-I", Path(__file__).with_name("spark_job.py"), stage.resolve() / "job.json"]
+    command: list[str | Path] = [
+        _python(settings.environ),
+        "-I",
+        Path(__file__).with_name("spark_job.py"),
+        stage.resolve() / "job.json",
+    ]
     told = stage.parent / "spark.log"
-    with told.open("wb") as output:
-        ended = subprocess.run(
-            command, cwd=stage, env=environ, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, check=False
-        )
-    if ended.returncode:
+    with (
+        told.open("wb") as output,
+        # its standard input is ours to close: it ends when we do, however we end
+        subprocess.Popen(
+            command, cwd=stage, env=environ, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT
+        ) as process,
+    ):
+        process.wait()
+    if process.returncode:
         said = stage / "error.txt"
-        why = said.read_text(encoding="utf-8")[:400] if said.is_file() else f"its process ended with code {ended.returncode}"
+        why = said.read_text(encoding="utf-8")[:400] if said.is_file() else f"its process ended with code {process.returncode}"
         raise SparkError(
             f"Spark could not compute {missing.height} parts ({why}): see {told}, then run the refresh again, "
             "or once with --engine duckdb. Nothing of it was kept."

@@ -8,7 +8,9 @@ Imports nothing of Rollin: ``python -P spark_job.py JOB`` in an environment that
 from __future__ import annotations
 
 import json
+import os
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ _END_SECONDS = 60
 
 
 def main(path: Path) -> int:
-    """Copy the inputs to where Spark reads, compute, copy back; the exit code."""
+    """Copy the inputs to where Spark reads, compute, copy back; the exit code. Ends at once when its standard input does."""
+    threading.Thread(target=_end_with_the_night, daemon=True).start()
     job = json.loads(path.read_text(encoding="utf-8"))
     folder = path.parent
     try:
@@ -37,6 +40,12 @@ def main(path: Path) -> int:
         (folder / "error.txt").write_text(" ".join(f"{type(error).__name__}: {error}".split()), encoding="utf-8")
         raise
     return 0
+
+
+def _end_with_the_night() -> None:
+    """Whoever started us holds the other end, and lets it go however it dies. Our Java does the same with us."""
+    os.read(0, 1)  # not sys.stdin, which Python wants to itself when it ends
+    os._exit(143)
 
 
 def compute(job: dict[str, Any]) -> None:

@@ -272,6 +272,15 @@ def test_where_spark_fails_in_the_middle_nothing_is_kept(run: Path, tmp_path: Pa
     assert not pl.read_parquet(run / "inputs" / "part" / "part.parquet")["is_kept"].any()
 
 
+def test_spark_ends_with_the_night_that_started_it(tmp_path: Path) -> None:
+    (tmp_path / "job.json").write_text('{"storage": null, "models": [], "project": ".", "target": "spark"}')
+    job = Path(spark.__file__).with_name("spark_job.py")
+    with subprocess.Popen([sys.executable, "-I", job, tmp_path / "job.json"], stdin=subprocess.PIPE) as process:
+        assert process.stdin
+        process.stdin.close()
+        assert process.wait(30) == 143
+
+
 def test_what_dbt_complains_of_is_told(run: Path, tmp_path: Path) -> None:
     """An environment without dbt-spark: Rollin's own."""
     with pytest.raises(spark.SparkError, match="spark") as raised:
