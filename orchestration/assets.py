@@ -115,7 +115,10 @@ def source_assets(land: LandFile, source: Source, partitions: dg.PartitionsDefin
     def landing(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         night: Night = context.resources.night
         with night.step("fetch"):
-            outcome = night.fetch(land.land_code, source.name, _again_from(context, night))
+            again_from = _again_from(context, night)
+            if not context.run.asset_selection:  # a whole night: nobody waits for another's portal
+                night.begin_fetching(again_from)
+            outcome = night.fetch(land.land_code, source.name, again_from)
         return dg.MaterializeResult(
             metadata={
                 "status": outcome.status,

@@ -56,6 +56,15 @@ class PooledEventLogStorage(SqliteEventLogStorage):
             self._tables.add(table_name)
         return table_name in self._tables
 
+    def delete_events(self, run_id: str) -> None:
+        """Delete what was logged of a run, with the file that it was logged to: SQLite would keep its size."""
+        super().delete_events(run_id)
+        if run_id in self._engines:
+            self._engines.pop(run_id).dispose()
+        self._initialized_dbs.discard(run_id)
+        for suffix in ("", "-wal", "-shm"):
+            Path(self.path_for_shard(run_id) + suffix).unlink(missing_ok=True)
+
     def dispose(self) -> None:
         """Close every connection."""
         for engine in self._engines.values():

@@ -22,6 +22,7 @@ landing's objects, so that the past is rebuilt in the words of its day.
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import dataclasses
 import functools
 import hashlib
@@ -31,10 +32,12 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import polars as pl
 from filelock import FileLock, Timeout
@@ -59,6 +62,9 @@ REFERENCE_TABLES = ("regions", "territory_changes", "authorities", "competences"
 
 #: How many runs keep their build and inputs; their records stay.
 _BUILDS_KEPT = 3
+
+#: How many hosts are asked at the same time; of each, one source after the other.
+_HOSTS_AT_ONCE = 8
 
 #: Deliveries before one that its volume is compared with: two months of nights.
 _NIGHTS_COMPARED = 60
@@ -143,6 +149,8 @@ class Night:
         self.folder = settings.build / run_id
         self.legs: dict[str, float] = {}
         self.states: dict[tuple[str, str], SourceState] = {}
+        self._begun: dict[tuple[str, str], Future[FetchOutcome]] | None = None
+        self._asking = ThreadPoolExecutor(_HOSTS_AT_ONCE, "fetch")
         self.outcome: str | None = None
         self.message: str | None = None
         self.release_id: str | None = None
@@ -251,12 +259,49 @@ class Night:
             "or try the embedded sample with --sample."
         )
 
+    def begin_fetching(self, again_from: date | None = None) -> None:
+        """Begin to ask every source whose question does not depend on others: several hosts at once, each of them one source after the
+        other. ``fetch`` then waits for its own."""
+        if self._begun is not None or self.settings.as_of is not None:
+            return
+        of_host: dict[str, list[tuple[str, str]]] = {}
+        for code, land in self.laender.items():
+            for source in land.sources:
+                if source.format not in QUESTION_FORMATS:
+                    of_host.setdefault(_host(source, self.settings) or code, []).append((code, source.name))
+        self._begun = {key: Future() for keys in of_host.values() for key in keys}
+        begun = dict(self._begun)
+
+        def ask(keys: list[tuple[str, str]]) -> None:
+            for key in keys:
+                if not begun[key].set_running_or_notify_cancel():
+                    continue
+                try:
+                    outcome = self._fetch(*key, again_from)
+                except BaseException as error:  # told to whoever waits for it
+                    begun[key].set_exception(error)
+                else:
+                    begun[key].set_result(outcome)
+
+        for keys in of_host.values():
+            self._asking.submit(contextvars.copy_context().run, ask, keys)
+
+    def end_fetching(self) -> None:
+        """Ask nobody any more, and wait for those that are being asked: nothing is landed after the home's lock is released."""
+        for waiting in (self._begun or {}).values():
+            waiting.cancel()
+        self._asking.shutdown(cancel_futures=True)
+
     def fetch(self, land_code: str, name: str, again_from: date | None = None) -> FetchOutcome:
         """Ask one source; whatever the other side does, the outcome is recorded and the night goes on.
 
         ``again_from``: a portal that can answer changes is asked for those from this Berlin day on, known or not.
         Where the past is rebuilt nothing is asked and nothing recorded: what comes in today was not known then.
         """
+        begun = self._begun.pop((land_code, name), None) if self._begun else None
+        return self._fetch(land_code, name, again_from) if begun is None else begun.result()
+
+    def _fetch(self, land_code: str, name: str, again_from: date | None) -> FetchOutcome:
         if self.settings.as_of is not None:
             return FetchOutcome("unchanged")
         land, source = self.source(land_code, name)
@@ -779,10 +824,19 @@ def open_night(settings: Settings, run_id: str) -> Iterator[Night]:
         try:
             yield night
         finally:
+            night.end_fetching()
             if night.outcome is None:
                 night.conclude(
                     "incomplete", "The run ended before the publication: parts of it were not asked for, or it was stopped."
                 )
+
+
+def _host(source: Source, settings: Settings) -> str | None:
+    """Whom a source asks; None for files, and where nobody can be asked."""
+    try:
+        return urlsplit(source.resolved_location(settings.environ)).netloc.rpartition("@")[2].lower() or None
+    except ValueError:
+        return None
 
 
 def record_laender(night: Night) -> None:

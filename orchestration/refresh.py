@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -83,6 +84,7 @@ def _run(settings: Settings) -> RefreshResult:
         job = build_defs(settings).resolve_job_def(NIGHTLY)
         with dg.DagsterInstance.from_config(str(settings.home / "dagster")) as instance:
             _bury_killed_runs(instance)
+            forget_old_runs(settings, instance)
             job.execute_in_process(
                 run_id=run_id,
                 instance=instance,
@@ -169,6 +171,26 @@ def _bury_killed_runs(instance: Any) -> None:
     alive = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
     for run in instance.get_runs(dg.RunsFilter(statuses=alive)):
         instance.report_run_failed(run, "The run's process was killed.")
+
+
+#: How many runs Dagster's books tell of; some 6 MB each on the sample.
+RUNS_REMEMBERED = 100
+
+
+def forget_old_runs(settings: Settings, instance: Any) -> None:
+    """Delete from Dagster's books all but the newest ``RUNS_REMEMBERED`` runs: Dagster itself keeps every event for ever.
+
+    What is left of an older run is its record, ``build/<run_id>/run.json``, and what it published.
+    """
+    from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
+
+    if instance.get_runs_count() <= RUNS_REMEMBERED:
+        return
+    for run in instance.get_runs()[RUNS_REMEMBERED:]:  # the newest comes first
+        instance.delete_run(run.run_id)
+        with instance.event_log_storage.index_connection() as connection:
+            connection.execute(AssetCheckExecutionsTable.delete().where(AssetCheckExecutionsTable.c.run_id == run.run_id))
+        shutil.rmtree(settings.home / "dagster" / "storage" / run.run_id, ignore_errors=True)
 
 
 # ------------------------------------------------------------------------------------------------------------------------ the sample
