@@ -83,12 +83,17 @@ def lay_out(inputs: Path, store: Path) -> pl.DataFrame:
 
 
 def prune(store: Path, kept: list[Path]) -> int:
-    """Delete the parts that none of the runs' input folders in ``kept`` names; how many."""
-    named: set[str] = set()
+    """Delete the parts that none of the runs' input folders in ``kept`` names; how many.
+
+    A run that was killed while it wrote down its parts names none.
+    """
+    named: set[tuple[str, str]] = set()
     for inputs in kept:
         for file in (inputs / "part").glob("*.parquet"):
-            named.update(pl.read_parquet(file, columns=["path"])["path"].to_list())
-    old = [path for path in store.glob("*/*.parquet") if str(path.resolve()) not in named]
+            with contextlib.suppress(OSError, pl.exceptions.PolarsError):
+                paths = pl.read_parquet(file, columns=["path"])["path"]
+                named.update((Path(path).parent.name, Path(path).name) for path in paths)
+    old = [path for path in store.glob("*/*.parquet") if (path.parent.name, path.name) not in named]
     for path in old:
         path.unlink(missing_ok=True)
     return len(old)

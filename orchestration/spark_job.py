@@ -1,7 +1,7 @@
 """The heavy models on Spark: what the Python of the Spark environment runs. Belongs here: dbt's call, copies to the cluster's storage
 and back. Does not: which parts are missing, where they are kept (``spark``).
 
-Imports nothing of Rollin: ``python -P spark_job.py JOB`` in an environment that holds dbt-spark and pyspark. JOB is a JSON document of
+Imports nothing of Rollin: ``python -I spark_job.py JOB`` in an environment that holds dbt-spark and pyspark. JOB is a JSON document of
 ``spark.compute``; what went wrong is written beside it, as ``error.txt``.
 """
 

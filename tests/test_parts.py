@@ -102,6 +102,30 @@ def test_parts_that_no_kept_run_names_go(tmp_path):
     assert [path.name for path in store.glob("*/*")] == [Path(laid["path"][0]).name]
 
 
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1 and then nothing"])
+def test_a_run_killed_while_it_wrote_down_its_parts_stops_no_later_one(tmp_path: Path, content: bytes) -> None:
+    store, killed = tmp_path / "parts", tmp_path / "killed"
+    delivery(tmp_path, 1, [row(date(2026, 1, 5))])
+    laid = of_counts(tmp_path, store)
+    Path(laid["path"][0]).write_bytes(b"")
+    for folder in (tmp_path, killed):
+        (folder / "part").mkdir(parents=True)
+    laid.write_parquet(tmp_path / "part" / "part.parquet")
+    (killed / "part" / "part.parquet").write_bytes(content)
+    assert parts.prune(store, [tmp_path, killed]) == 0
+
+
+def test_a_home_that_moved_keeps_its_parts(tmp_path: Path) -> None:
+    before, after = tmp_path / "before", tmp_path / "after"
+    delivery(before, 1, [row(date(2026, 1, 5))])
+    laid = of_counts(before, before / "parts")
+    Path(laid["path"][0]).write_bytes(b"")
+    (before / "part").mkdir()
+    laid.write_parquet(before / "part" / "part.parquet")
+    before.rename(after)
+    assert parts.prune(after / "parts", [after]) == 0
+
+
 def counted(folder: Path, store: Path) -> tuple[list[list[tuple[object, ...]]], set[str]]:
     """The tables that dbt makes of ``folder``'s inputs over the parts in ``store``, and the names of the parts that it computed."""
     inputs = folder / "inputs"
