@@ -5,8 +5,8 @@
 - the first night: ``rollin refresh`` into an empty home, split into the legs that the run counts itself, each with CPU, memory and bytes;
 - a second night in which nothing changed, and a third with ``--full``, which builds everything from the clean data it finds: of
   the three it does what the bare script does;
-- a bare DuckDB script: the compiled SQL of every model on the same clean Parquet, then the same copies of the published tables
-  (a DuckDB file, Parquet, CSV), in a fresh Python without dbt, Dagster or Great Expectations;
+- a bare DuckDB script: every model on the same clean Parquet (its compiled SQL; the few in Python as they are), then the same copies
+  of the published tables of both tiers (a DuckDB file, Parquet, CSV), in a fresh Python without dbt, Dagster or Great Expectations;
 - where the world has a next day: the night after it arrived, which is to be compared with the one in which nothing changed;
 - the fixed start-up: the imports of a night and one parse of the dbt project, each in a fresh Python.
 
@@ -68,7 +68,7 @@ def measure(
     target = home / "build" / "dbt"
     say("bare DuckDB")
     bare = child("bare", str(target / "manifest.json"), str(run / "inputs"), str(scratch / "bare"), environ=environ)
-    compare(run / "warehouse.duckdb", scratch / "bare" / "warehouse.duckdb", set(bare["left_out"]))
+    compare(run / "warehouse.duckdb", scratch / "bare" / "warehouse.duckdb")
     nights = {"first_night": first, "unchanged_night": second, "full_night": third}
     if next_day is not None:
         say("the next day is delivered")
@@ -164,8 +164,8 @@ def machine() -> dict[str, Any]:
     }
 
 
-def compare(build: Path, bare: Path, left_out: set[str]) -> None:
-    """Both wrote the same tables with the same number of rows, but for those of Python, or the comparison means nothing."""
+def compare(build: Path, bare: Path) -> None:
+    """Both wrote the same tables with the same number of rows, or the comparison means nothing."""
     import duckdb
 
     def rows(path: Path) -> dict[str, int]:
@@ -173,8 +173,7 @@ def compare(build: Path, bare: Path, left_out: set[str]) -> None:
             names = connection.execute(
                 "select schema_name || '.\"' || table_name || '\"' from duckdb_tables() where schema_name in ?", [list(PUBLISHED)]
             ).fetchall()
-            counted = [name for (name,) in names if name not in left_out]
-            return {name: connection.execute(f"select count(*) from {name}").fetchall()[0][0] for name in counted}
+            return {name: connection.execute(f"select count(*) from {name}").fetchall()[0][0] for (name,) in names}
 
     built, bared = rows(build), rows(bare)
     if built != bared:
@@ -186,25 +185,23 @@ def compare(build: Path, bare: Path, left_out: set[str]) -> None:
 
 
 def bare(manifest: Path, inputs: Path, folder: Path) -> dict[str, Any]:
-    """The night's tables by DuckDB alone: seeds, every model's compiled SQL in dependency order, then the release's copies."""
+    """The night's tables by DuckDB alone: seeds, every model in dependency order, then the copies of both tiers."""
     import duckdb
 
+    from orchestration import publication, warehouse  # only to know which columns the tiers have
+
+    document = warehouse.load_manifest(manifest)
+    marts = warehouse.marts(document)
+    exact = [(f'{node["schema"]}."{node["alias"]}"', f'from warehouse."{node["schema"]}"."{node["alias"]}"') for node in marts]
+    public = [
+        (f'{copy.schema}."{copy.name}"', copy.query.replace("from build.", "from warehouse."))
+        for copy in publication.public_copies(marts, warehouse.masked(document))
+    ]
+    nodes = {key: node for key, node in document["nodes"].items() if node["resource_type"] in ("model", "seed")}
+    needs = {key: set(node["depends_on"].get("nodes", [])) & nodes.keys() for key, node in nodes.items()}
+    folder.mkdir(parents=True)
     costs = {"models": meter.Cost(), "copies": meter.Cost()}
     begun = time.perf_counter()
-    nodes = {
-        key: node
-        for key, node in json.loads(manifest.read_text(encoding="utf-8"))["nodes"].items()
-        if node["resource_type"] in ("model", "seed")
-    }
-    needs = {key: set(node["depends_on"].get("nodes", [])) & nodes.keys() for key, node in nodes.items()}
-    # models in Python, and what is made of them, are no SQL to run bare
-    left_out = {key for key, node in nodes.items() if node.get("language") == "python"}
-    while more := {key for key, needed in needs.items() if needed & left_out} - left_out:
-        left_out |= more
-    not_bare = sorted(f'{nodes[key]["schema"]}."{nodes[key]["alias"]}"' for key in left_out if nodes[key]["schema"] in PUBLISHED)
-    nodes = {key: node for key, node in nodes.items() if key not in left_out}
-    needs = {key: needed for key, needed in needs.items() if key not in left_out}
-    folder.mkdir(parents=True)
     # compiled SQL names the database of the night, which DuckDB derives from the file's name
     connection = duckdb.connect(
         str(folder / "warehouse.duckdb"),
@@ -226,45 +223,66 @@ def bare(manifest: Path, inputs: Path, folder: Path) -> dict[str, Any]:
                 path = Path(node["root_path"] or ROOT / "dbt_project") / node["original_file_path"]
                 types = json.dumps(node["config"].get("column_types") or {}).replace('"', "'")
                 connection.execute(f"create table {name} as from read_csv('{quoted(path)}', types = {types}, header = true)")
+            elif node["language"] == "python":
+                model: dict[str, Any] = {}
+                exec(compiled(node, manifest), model)  # as dbt runs it
+                made = model["model"](model["dbtObj"](lambda table: connection.query(f"select * from {table}")), connection)
+                made.create(name)
+            elif node["config"]["materialized"] == "parts":
+                parts(connection, name, node["name"], compiled(node, manifest), folder / "parts" / node["name"])
             else:
                 kind = "view" if node["config"]["materialized"] == "view" else "table"
                 connection.execute(f"create {kind} {name} as {compiled(node, manifest)}")
     with meter.leg(costs["copies"]):
-        export(connection, folder)
+        for tier, copies in (("exact", exact), ("public", public)):
+            export(connection, folder / tier, copies)
         connection.close()
     return {
         "seconds": round(time.perf_counter() - begun, 2),
         "legs": {name: cost.to_dict() for name, cost in costs.items()},
         "models": len(nodes),
-        "left_out": not_bare,
     }
 
 
+def parts(connection: Any, name: str, model: str, query: str, folder: Path) -> None:
+    """A model on usage, a Land and month at a time: all at once DuckDB writes a thousand bytes to disk for each row of usage."""
+    folder.mkdir(parents=True)
+    found = "select land_code, month from read_parquet('part/*.parquet') where model = ? order by all"
+    for land_code, month in connection.execute(found, [model]).fetchall():
+        connection.execute(f"set variable part_land_code = '{land_code}'; set variable part_month = date '{month}'")
+        part = f"from read_parquet('part/*.parquet') where (model, land_code, month) = ('{model}', '{land_code}', date '{month}')"
+        for column in ("files", "is_single"):
+            connection.execute(f"set variable part_{column} = (select {column} {part})")
+        path = quoted(folder / f"{land_code}.{month}.parquet")
+        connection.execute(f"copy ({query}) to '{path}' (format parquet, compression zstd)")
+    for variable in ("land_code", "month", "files", "is_single"):
+        connection.execute(f"reset variable part_{variable}")
+    connection.execute(f"create view {name} as from read_parquet('{quoted(folder)}/*.parquet')")
+
+
 def compiled(node: dict[str, Any], manifest: Path) -> str:
-    """The SQL that the night ran; it names its inputs relative to DuckDB's ``file_search_path``."""
+    """The SQL that the night ran, or the Python; it names its inputs relative to DuckDB's ``file_search_path``."""
     text = node.get("compiled_code")
     if not text:
         path = manifest.parent / "compiled" / node["package_name"] / node["original_file_path"]
         if not path.is_file():
-            raise BenchmarkError(f"{node['name']} has no compiled SQL under {manifest.parent}: the night did not build it.")
+            raise BenchmarkError(f"{node['name']} is not compiled under {manifest.parent}: the night did not build it.")
         text = path.read_text(encoding="utf-8")
     return str(text)
 
 
-def export(connection: Any, folder: Path) -> None:
-    """The published tables as a release has them: a DuckDB file that older clients open, Parquet and CSV."""
+def export(connection: Any, folder: Path, copies: Sequence[tuple[str, str]]) -> None:
+    """Tables as a tier of a release has them: a DuckDB file that older clients open, Parquet and CSV."""
+    folder.mkdir()
     connection.execute(f"attach '{quoted(folder / 'release.duckdb')}' as out (storage_version '{STORAGE_VERSION}')")
-    tables = connection.execute(
-        "select schema_name, table_name from duckdb_tables() where database_name = 'warehouse' and schema_name in ?",
-        [list(PUBLISHED)],
-    ).fetchall()
-    for schema, name in tables:
-        connection.execute(f"create schema if not exists out.{schema}")
-        connection.execute(f'create table out.{schema}."{name}" as from warehouse.{schema}."{name}" order by all')
+    for schema in PUBLISHED:
+        connection.execute(f"create schema out.{schema}")
+    for table, query in copies:
+        connection.execute(f"create table out.{table} as {query} order by all")
         for kind, options in (("parquet", "format parquet, compression zstd"), ("csv", "format csv, header")):
-            path = folder / kind / schema / f"{name}.{kind}"
+            path = folder / kind / f"{table.replace(chr(34), '')}.{kind}"
             path.parent.mkdir(parents=True, exist_ok=True)
-            connection.execute(f"copy out.{schema}.\"{name}\" to '{quoted(path)}' ({options})")
+            connection.execute(f"copy out.{table} to '{quoted(path)}' ({options})")
     connection.execute("checkpoint out")
     connection.execute("detach out")
 

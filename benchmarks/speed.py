@@ -193,7 +193,6 @@ def told(size: str, measured: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     ratios = [f"{name} {value:g}" for name, value in nights["ratios"].items()]
     yield f"Ratios: {', '.join(ratios).replace('_', ' ')}."
-    yield f"Bare DuckDB leaves out what Python models make, and what is made of it: {len(bare['left_out'])} published tables."
     if "cleaning" in measured:
         clean = measured["cleaning"]
         yield ""

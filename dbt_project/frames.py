@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,11 @@ def read(relation: Any) -> pl.DataFrame:
         return pl.read_parquet(path)
 
 
-def write(session: Any, frame: pl.DataFrame) -> Any:
-    """A frame as a relation of the session; the next one replaces it, after dbt has copied it."""
+def write(session: Any, frames: pl.DataFrame | Iterable[pl.DataFrame]) -> Any:
+    """A frame, or several of the same columns one after the other, as a relation of the session; the next one replaces it, after dbt has
+    copied it."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "rows.parquet"
-        frame.write_parquet(path)
-        session.execute("create or replace temp table handed_over as from read_parquet(?)", [str(path)])
+        for number, frame in enumerate([frames] if isinstance(frames, pl.DataFrame) else frames):
+            frame.write_parquet(Path(folder) / f"{number:06}.parquet")
+        session.execute("create or replace temp table handed_over as from read_parquet(?)", [f"{folder}/*.parquet"])
     return session.table("handed_over")

@@ -23,13 +23,31 @@ with months as (
     cross join {{ ref('stg_run') }} as run
 ),
 
-reported as (
-    select *
+-- where both grains arrive for a month, the monthly count holds
+monthly as (
+    select distinct
+        land_code,
+        authority_id,
+        service_id,
+        month,
+        channel,
+        account
     from months
-    qualify row_number() over (
-        partition by land_code, authority_id, service_id, month, channel, account
-        order by case when grain = 'month' then 0 else 1 end
-    ) = 1
+    where grain = 'month'
+),
+
+reported as (
+    select months.*
+    from months
+    left join monthly
+        on
+            months.land_code = monthly.land_code
+            and months.authority_id = monthly.authority_id
+            and months.service_id = monthly.service_id
+            and months.month = monthly.month
+            and months.channel = monthly.channel
+            and months.account is not distinct from monthly.account
+    where months.grain = 'month' or monthly.authority_id is null
 ),
 
 online as (

@@ -29,43 +29,45 @@ cells as (
 -- which live authorities of the reported status a count enters the totals with (adoption_monthly)
 parts as (
     select
-        cells.land_code,
-        cells.authority_id,
-        cells.service_id,
-        cells.month,
-        cells.channel,
-        coalesce(mapping.reported_authority_id, cells.authority_id) as reported_authority_id,
+        units.authority_id,
+        units.service_id,
+        units.month,
         live.authority_id is not null as is_part_live,
-        bool_or(cells.channel = 'online' and cells.submitted is not null) over reported
-        and bool_or(cells.channel = 'offline' and cells.submitted is not null) over reported as is_part_paired
-    from cells
+        coalesce(counts.submitted_online is not null and counts.submitted_offline is not null, false) as is_part_paired
+    from (
+        select distinct
+            authority_id,
+            service_id,
+            month
+        from cells
+    ) as units
     left join {{ ref('int_authority_mapping') }} as mapping
         on
-            cells.authority_id = mapping.authority_id
-            and {{ holds_on('mapping', 'cells.month') }}
+            units.authority_id = mapping.authority_id
+            and {{ holds_on('mapping', 'units.month') }}
     left join {{ ref('int_live_month') }} as live
         on
-            coalesce(mapping.reported_authority_id, cells.authority_id) = live.authority_id
-            and cells.service_id = live.service_id
-            and cells.month = live.month
-    window reported as (
-        partition by coalesce(mapping.reported_authority_id, cells.authority_id), cells.service_id, cells.month
-    )
+            coalesce(mapping.reported_authority_id, units.authority_id) = live.authority_id
+            and units.service_id = live.service_id
+            and units.month = live.month
+    left join {{ ref('int_usage_authority_month') }} as counts
+        on
+            coalesce(mapping.reported_authority_id, units.authority_id) = counts.authority_id
+            and units.service_id = counts.service_id
+            and units.month = counts.month
 ),
 
 places as (
     select
-        land_code,
         authority_id,
         service_id,
         month,
-        channel,
         bool_or(is_part_live) as is_in_total,
         bool_and(is_part_live) as is_wholly_in_total,
         bool_or(is_part_live and is_part_paired) as is_paired,
         bool_and(is_part_live and is_part_paired) as is_wholly_paired
     from parts
-    group by land_code, authority_id, service_id, month, channel
+    group by authority_id, service_id, month
 )
 
 select
@@ -90,11 +92,9 @@ select
 from cells
 inner join places
     on
-        cells.land_code = places.land_code
-        and cells.authority_id = places.authority_id
+        cells.authority_id = places.authority_id
         and cells.service_id = places.service_id
         and cells.month = places.month
-        and cells.channel = places.channel
 cross join rules
 cross join {{ ref('stg_run') }} as run
 left join {{ ref('disclosure_rule') }} as own_limit

@@ -35,21 +35,21 @@ sums as (
             counts.authority_id = live.authority_id
             and counts.service_id = live.service_id
             and counts.month = live.month
-    inner join {{ ref('int_programme_service') }} as programme
-        on
-            live.land_code = programme.land_code
-            and live.service_id = programme.service_id
     group by live.land_code, live.service_id, live.month, counts.account
 )
 
 select
-    land_code,
-    service_id,
-    month,
-    account,
-    cast(submitted_online_count as bigint) as submitted_online_count,
-    cast(sum(submitted_online_count) over all_accounts as bigint) as all_accounts_online_count,
-    submitted_online_count / nullif(sum(submitted_online_count) over all_accounts, 0) as account_share,
-    reporting_authorities
+    sums.land_code,
+    sums.service_id,
+    sums.month,
+    sums.account,
+    cast(sums.submitted_online_count as bigint) as submitted_online_count,
+    cast(sum(sums.submitted_online_count) over all_accounts as bigint) as all_accounts_online_count,
+    sums.submitted_online_count / nullif(sum(sums.submitted_online_count) over all_accounts, 0) as account_share,
+    sums.reporting_authorities
 from sums
-window all_accounts as (partition by land_code, service_id, month)
+inner join {{ ref('int_programme_service') }} as programme
+    on
+        sums.land_code = programme.land_code
+        and sums.service_id = programme.service_id
+window all_accounts as (partition by sums.land_code, sums.service_id, sums.month)
