@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,17 @@ def read(relation: Any) -> pl.DataFrame:
         path = Path(folder) / "rows.parquet"
         relation.write_parquet(str(path))
         return pl.read_parquet(path)
+
+
+@contextlib.contextmanager
+def by(column: str, relation: Any) -> Iterator[Callable[[Any], pl.DataFrame]]:
+    """Hand the rows of a relation over in parts, which need not all be in memory: yields what reads those of one value of a column."""
+    with tempfile.TemporaryDirectory() as folder:
+        relation.write_parquet(folder, partition_by=[column], write_partition_columns=True, overwrite=True)
+        none = read(relation.limit(0))
+        yield lambda value: pl.concat(
+            [none, *(pl.read_parquet(path, hive_partitioning=False) for path in sorted(Path(folder, f"{column}={value}").glob("*")))]
+        )
 
 
 def write(session: Any, frames: pl.DataFrame | Iterable[pl.DataFrame]) -> Any:

@@ -436,7 +436,14 @@ def _identified(table: str, grain: tuple[str, ...]) -> list[Check]:
         expected=f"one row per {', '.join(grain)}",
         description_de="Jede Zeile ist durch ihren Schlüssel bestimmt.",
         description_en="Every row is identified by its key.",
-        rows=f"select {names} from t group by {names} having count(*) > 1",
+        # as dbt's test of the grain: by one number, and by the columns only where two rows have the same
+        rows=f"""
+            select {names}
+            from t
+            where hash({names}) in (select hash({names}) from t group by hash({names}) having count(*) > 1)
+            group by {names}
+            having count(*) > 1
+        """,
         keys=grain,
     )
     filled = [column for column in grain if (table, column) not in NULL_ALLOWED]

@@ -17,6 +17,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
@@ -291,10 +292,13 @@ def verify(release: Path) -> list[str]:
         return [f"{SUMS} was changed."]
     listed = {os.fsdecode(line[2]): line[1].decode() for line in lines if line is not None}
     found = {str(path.relative_to(release)) for path in release.rglob("*") if path.is_file()} - {SUMS}
+    both = sorted(set(listed) & found)
+    with ThreadPoolExecutor() as pool:
+        hashes = dict(zip(both, pool.map(_hash_or_none, (release / path for path in both)), strict=True))
     return [
         *(f"{path} is missing." for path in sorted(set(listed) - found)),
         *(f"{path} is not listed in {SUMS}." for path in sorted(found - set(listed))),
-        *(f"{path} was changed." for path in sorted(set(listed) & found) if _hash_or_none(release / path) != listed[path]),
+        *(f"{path} was changed." for path in both if hashes[path] != listed[path]),
     ]
 
 
@@ -634,9 +638,9 @@ def _export(con: duckdb.DuckDBPyConnection, folder: Path, schema: str, name: str
         " order by column_index",
         [schema, name],
     ).fetchall()
-    # a cell that a spreadsheet would run as a formula becomes text
+    # a cell that a spreadsheet would run as a formula becomes text: one that begins with = + - @, a tab or a carriage return
     cells = ", ".join(
-        f"""case when regexp_matches("{column}", '^[=+\\-@\\t\\r]') then '''' || "{column}" else "{column}" end as "{column}\""""
+        f"""case when ascii("{column}") in (61, 43, 45, 64, 9, 13) then '''' || "{column}" else "{column}" end as "{column}\""""
         if kind == "VARCHAR"
         else f'"{column}"'
         for column, kind in columns
@@ -646,7 +650,9 @@ def _export(con: duckdb.DuckDBPyConnection, folder: Path, schema: str, name: str
 
 def _sums(folder: Path) -> dict[Path, str]:
     """The sha256 of every file that is written by now."""
-    return {path: sha256_of(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(files, pool.map(sha256_of, files), strict=True))
 
 
 def _seal(folder: Path, known: Mapping[Path, str]) -> None:
@@ -656,8 +662,8 @@ def _seal(folder: Path, known: Mapping[Path, str]) -> None:
     """
     shutil.rmtree(folder.parent / ".spill", ignore_errors=True)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    for path in files:
-        _protect(path)
+    with ThreadPoolExecutor() as pool:  # which mostly wait for the disk
+        list(pool.map(_protect, files))
     sums = "".join(f"{known.get(path) or sha256_of(path)}  {path.relative_to(folder)}\n" for path in files)
     write_atomically(folder / SUMS, sums)
     _protect(folder / SUMS)
