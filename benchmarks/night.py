@@ -274,12 +274,17 @@ def compiled(node: dict[str, Any], manifest: Path) -> str:
 def export(connection: Any, folder: Path, copies: Sequence[tuple[str, str]]) -> None:
     """Tables as a tier of a release has them: a DuckDB file that older clients open, Parquet and CSV."""
     folder.mkdir()
+    from orchestration.csv_file import CSV_ROWS_MAX
+
     connection.execute(f"attach '{quoted(folder / 'release.duckdb')}' as out (storage_version '{STORAGE_VERSION}')")
     for schema in PUBLISHED:
         connection.execute(f"create schema out.{schema}")
     for table, query in copies:
         connection.execute(f"create table out.{table} as {query} order by all")
-        for kind, options in (("parquet", "format parquet, compression zstd"), ("csv", "format csv, header")):
+        is_long = connection.execute(f"select count(*) > {CSV_ROWS_MAX} from out.{table}").fetchall()[0][0]
+        for kind, options in (("parquet", "format parquet, compression zstd"), ("csv", "format csv, header"))[
+            : 1 if is_long else 2
+        ]:
             path = folder / kind / f"{table.replace(chr(34), '')}.{kind}"
             path.parent.mkdir(parents=True, exist_ok=True)
             connection.execute(f"copy out.{table} to '{quoted(path)}' ({options})")

@@ -28,7 +28,10 @@ def by(column: str, relation: Any) -> Iterator[Callable[[Any], pl.DataFrame]]:
         relation.write_parquet(folder, partition_by=[column], write_partition_columns=True, overwrite=True)
         none = read(relation.limit(0))
         yield lambda value: pl.concat(
-            [none, *(pl.read_parquet(path, hive_partitioning=False) for path in sorted(Path(folder, f"{column}={value}").glob("*")))]
+            [
+                none,
+                *(pl.read_parquet(path, hive_partitioning=False) for path in sorted(Path(folder, f"{column}={value}").glob("*"))),
+            ]
         )
 
 

@@ -168,6 +168,8 @@ def _resources(
     found = []
     for kind, suffix in (("csv", ""), ("parquet", ".parquet")):
         path = folder / kind / Path(*table.split(".")).with_suffix(f".{kind}")
+        if not path.is_file():  # too long for CSV
+            continue
         place = {"name": f"{table}{suffix}", "path": str(path.relative_to(folder)), "title": table}
         found.append(place | _file(path, sums) | ({"encoding": "utf-8"} if kind == "csv" else {}) | shared)
     return found

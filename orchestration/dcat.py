@@ -58,10 +58,8 @@ def graph(package: Mapping[str, Any], lands: Iterable[str], publisher: Publisher
     period = URIRef(f"{base}#period")
     rdf.add((period, RDF.type, DCTERMS.PeriodOfTime))
     rdf.add((period, DCAT.endDate, Literal(release["as_of"], datatype=XSD.date)))
-    for resource in package["resources"]:
-        if resource["format"] != "csv" or resource.get("is_withheld"):
-            continue
-        table = resource["name"]
+    tables = {one["title"]: one for one in package["resources"] if one.get("type") == "table" and not one.get("is_withheld")}
+    for table, resource in tables.items():
         dataset = URIRef(f"{base}#{table}")
         rdf.add((dataset, RDF.type, DCAT.Dataset))
         if agent is not None:

@@ -29,6 +29,7 @@ from dbt_project import public_tier
 from expectations.release import GRAIN
 from ingest.landing import make_folder
 from orchestration import attribution, changes, data_package, dcat, lineage, report, workbook
+from orchestration.csv_file import CSV_ROWS_MAX, write_csv
 from orchestration.lineage import Lineage
 from orchestration.night import Refused, sync_folder, write_atomically
 from orchestration.publisher import Publisher
@@ -628,24 +629,11 @@ def _digest(con: duckdb.DuckDBPyConnection, query: str) -> Any:
 
 
 def _export(con: duckdb.DuckDBPyConnection, folder: Path, schema: str, name: str) -> None:
-    parquet, csv = folder / "parquet" / schema / f"{name}.parquet", folder / "csv" / schema / f"{name}.csv"
-    for path in (parquet, csv):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    table = f'out.{schema}."{name}"'
+    table, parquet = f'out.{schema}."{name}"', folder / "parquet" / schema / f"{name}.parquet"
+    parquet.parent.mkdir(parents=True, exist_ok=True)
     con.execute(f"copy {table} to {_text(str(parquet))} (format parquet, compression zstd)")
-    columns = con.execute(
-        "select column_name, data_type from duckdb_columns() where database_name = 'out' and schema_name = ? and table_name = ?"
-        " order by column_index",
-        [schema, name],
-    ).fetchall()
-    # a cell that a spreadsheet would run as a formula becomes text: one that begins with = + - @, a tab or a carriage return
-    cells = ", ".join(
-        f"""case when ascii("{column}") in (61, 43, 45, 64, 9, 13) then '''' || "{column}" else "{column}" end as "{column}\""""
-        if kind == "VARCHAR"
-        else f'"{column}"'
-        for column, kind in columns
-    )
-    con.execute(f"copy (select {cells} from {table}) to {_text(str(csv))} (format csv, header)")
+    if con.execute(f"select count(*) <= {CSV_ROWS_MAX} from {table}").fetchall()[0][0]:
+        write_csv(con, table, folder / "csv" / schema / f"{name}.csv")
 
 
 def _sums(folder: Path) -> dict[Path, str]:

@@ -22,6 +22,8 @@ import polars as pl
 import xlsxwriter
 from xlsxwriter.utility import xl_col_to_name
 
+from orchestration.csv_file import CSV_ROWS_MAX
+
 #: A sheet holds 1,048,576 rows; so many cells of one table still open on an office computer.
 SHEET_ROWS = 1_048_576 - 1
 SHEET_CELLS = 2_000_000
@@ -168,7 +170,9 @@ def _write_frame(
             else:
                 page.write_string(row, 0, f"{table.schema}.{table.name}")
             page.write_number(row, 1, table.rows, formats[_FORMATS["BIGINT"]])
-            where = "" if name else f"Zu lang für ein Blatt, siehe csv/{table.schema}/{table.name}.csv (too long for a sheet). "
+            kind = "csv" if table.rows <= CSV_ROWS_MAX else "parquet"
+            file = f"{kind}/{table.schema}/{table.name}.{kind}"
+            where = "" if name else f"Zu lang für ein Blatt, siehe {file} (too long for a sheet). "
             page.write_string(row, 2, _safe(where + table.description), wrap)
         page.freeze_panes(len(notes) + 2, 0)
         for table in tables:

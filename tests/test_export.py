@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import polars as pl
@@ -87,3 +88,22 @@ def test_the_command_exports_the_public_tier_unless_told_otherwise(press: Press,
     assert "inner_note" not in (tmp_path / "out" / "core" / "dim_land.csv").read_text()
     again = rollin("export", str(tmp_path / "out"), home=press.home)
     assert again.returncode == 2 and "is not empty" in again.stderr and "Traceback" not in again.stderr
+
+
+def test_a_table_too_long_for_csv_is_parquet_in_the_release_and_csv_on_demand(
+    press: Press, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = contents(press.settings.current / "csv")
+    monkeypatch.setattr(publication, "CSV_ROWS_MAX", 1)
+    press.publish(2)
+    release = press.settings.current
+    rows = {path: pl.read_parquet(path).height for path in (release / "parquet").rglob("*.parquet")}
+    short = {path.relative_to(release / "parquet").with_suffix(".csv") for path, count in rows.items() if count <= 1}
+    assert set(contents(release / "csv")) == short and 0 < len(short) < len(rows)
+    described = {one["path"] for one in json.loads((release / "datapackage.json").read_text())["resources"] if "schema" in one}
+    assert described == {str(path.relative_to(release)) for kind in ("csv", "parquet") for path in (release / kind).rglob("*.*")}
+    assert export(press.settings, tmp_path / "out", "csv", "exact")[1] == len(rows)
+    after = contents(tmp_path / "out")
+    # heads and rows; the cells of another release may be others
+    shape = {path: (text.splitlines()[0], text.count(b"\n")) for path, text in before.items()}
+    assert {path: (text.splitlines()[0], text.count(b"\n")) for path, text in after.items()} == shape

@@ -28,10 +28,11 @@ def model(dbt: Any, session: Any) -> Any:
         frames.by("month", cells.project(", ".join(_OF_CELLS))) as counts,
         frames.by("month", known.project(", ".join(_KNOWN))) as before,
     ):
-        return frames.write(
+        masked = frames.write(
             session,
             (
                 mask(counts(month).with_columns(_WORDS), before(month).with_columns(_WORDS), pool_cells_min=int(rule[0]))
                 for month in months
             ),
         )
+    return masked  # noqa: RET504 - dbt takes one return, at the end
