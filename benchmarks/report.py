@@ -4,6 +4,9 @@ RELEASE: a release (of the sample). DIRECTORY: a GV100AD file, such as Destatis'
 release's warehouse is copied and blown up: Kreise, municipalities and who is competent for them come from the directory (Bavaria and
 Hesse by their packaged rules, the others as if every municipality registered its residents itself, the most there can be), and every
 authority, Kreis and Land gets the history of one in the sample. The numbers of the result mean nothing; their number is that of Germany.
+
+The release may also be of a workload (``benchmarks.workloads``) with hundreds of services, cut down to a small share of its Kreise:
+``ROLLIN_SERVICES`` then names its list of them.
 """
 
 from __future__ import annotations
@@ -35,8 +38,9 @@ LAENDER = {
     "13": "Mecklenburg-Vorpommern", "14": "Sachsen", "15": "Sachsen-Anhalt", "16": "Thüringen",
 }  # fmt: skip
 
-#: What the report promises for 16 Länder: seconds of a tier, bytes of a page.
+#: What the report promises for 16 Länder: seconds of a tier for the sample's seven services, and as many a page for more; bytes of a page.
 LIMIT_SECONDS, LIMIT_BYTES = 15.0, 3_000_000
+_PAGES = 1 + 16 + 7
 
 
 def main() -> int:
@@ -50,7 +54,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         measured = measure(arguments.release, arguments.directory, arguments.out or Path(scratch))
     print(json.dumps(measured, indent=1) if arguments.json else table(measured))
-    return int(any(tier["seconds"] > LIMIT_SECONDS or tier["largest_bytes"] > LIMIT_BYTES for tier in measured["tiers"].values()))
+    tiers = measured["tiers"].values()
+    return int(any(tier["seconds"] > tier["limit_seconds"] or tier["largest_bytes"] > LIMIT_BYTES for tier in tiers))
 
 
 def measure(release: Path, directory: Path, out: Path) -> dict[str, Any]:
@@ -72,6 +77,7 @@ def measure(release: Path, directory: Path, out: Path) -> dict[str, Any]:
         largest = max(html, key=lambda name: html[name])
         tiers[tier] = {
             "seconds": round(seconds, 1),
+            "limit_seconds": round(LIMIT_SECONDS * max(1.0, len(html) / _PAGES), 1),
             "processor_seconds": round(processor_seconds, 1),
             "files": len(pages),
             "pages": len(html),
@@ -100,16 +106,17 @@ def table(measured: dict[str, Any]) -> str:
     ]
     for name, tier in measured["tiers"].items():
         lines.append(
-            f"{name:7}{tier['seconds']:6.1f} s ({tier['processor_seconds']:.1f} s of a processor) {tier['pages']:4} pages,"
+            f"{name:7}{tier['seconds']:6.1f} s of {tier['limit_seconds']:.0f} ({tier['processor_seconds']:.1f} s of a processor) {tier['pages']:4} pages,"
             f" {tier['files']:4} files, {tier['bytes'] / 1e6:6.1f} MB; largest {tier['largest']}: {tier['largest_bytes'] / 1e6:.2f} MB"
         )
-    lines.append(
-        f"at most {LIMIT_SECONDS:.0f} s each; {measured['memory_mb']} MB of memory beside the process that makes half of the pages"
-    )
+    lines.append(f"{measured['memory_mb']} MB of memory beside the process that makes half of the pages")
     return "\n".join(lines)
 
 
 # -- the world -------------------------------------------------------------------------------------------------------------------
+
+#: At which level an authority is competent, by the digits of its key.
+_LEVELS = {8: "gemeinde", 9: "verband", 5: "kreis", 2: "land"}
 
 #: Regions, authorities, competences: canonical frames.
 Territory = tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]
@@ -165,13 +172,20 @@ def territory_of(directory: Path, warehouse: Path) -> Territory:
                 "select land_code, list(distinct service_id) from metrics.coverage_daily group by all order by all"
             ).fetchall()
         )
+        digits = con.execute(
+            "select service_id, max(length(split_part(authority_id, '/', 2))) from core.bridge_competence group by all"
+        ).fetchall()
+    known = {service for file in packaged.values() for service in file.competences}
+    levels = {service: "gemeinde" if service == "ummeldung" else "kreis" for service in known}
+    # for the invented services of a workload (benchmarks.workloads) the keys say who is competent
+    levels |= {service: _LEVELS[length] for service, length in digits if service not in known}
     references = []
     for position, (code, name) in enumerate(LAENDER.items()):
         services = offered.get(code) or offered[sorted(offered)[position % len(offered)]]
-        if code in offered:
-            rules: dict[str, Any] = {service: packaged[code].competences[service].model_dump() for service in services}
-        else:
-            rules = {service: {"level": "gemeinde" if service == "ummeldung" else "kreis"} for service in services}
+        rules: dict[str, Any] = {service: {"level": levels[service]} for service in services}
+        if code in offered and code in packaged:
+            own = packaged[code].competences
+            rules |= {service: own[service].model_dump() for service in services if service in own}
         land = {
             "land_code": code,
             "name": name,
@@ -281,9 +295,12 @@ def _blow_up(con: duckdb.DuckDBPyConnection, name: str, columns: set[str]) -> No
         replaced = "twin.land_code as land_code, twin.kreis_code as kreis_code, twin.kreis_name as kreis_name"
         query = f"select old.* replace ({replaced}) from {name} as old join kreis_twin as twin on old.kreis_code = twin.twin and old.land_code = twin.twin_land"
     else:
+        replaced = "twin.land_code as land_code"
+        if "stratum" in columns:  # a stratum of a Land begins with its key
+            replaced += ", twin.land_code || stratum[3:] as stratum"
         query = (
-            f"select old.* replace (twin.land_code as land_code) from {name} as old join land_twin as twin on old.land_code = twin.twin"
-            f" union all select * from {name} where land_code not in (select land_code from old_land) and land_code = '00'"
+            f"select old.* replace ({replaced}) from {name} as old join land_twin as twin on old.land_code = twin.twin"
+            f" union all select * from {name} where land_code is null or land_code = '00'"
         )
     _replace(con, name, query)
 
