@@ -18,7 +18,7 @@ import polars as pl
 import pytest
 
 from ingest.sample import directory
-from orchestration.report import drawing, figures, words
+from orchestration.report import chart_cost, chart_coverage, chart_learning, drawing, figures, words
 from orchestration.report import map as maps
 from orchestration.report.cited import cite
 from orchestration.report.figure import Figure, View
@@ -128,6 +128,47 @@ def test_coverage_says_the_numbers_of_the_newest_day(every: list[Figure]) -> Non
         assert said in figure.alt.de
     drawn = [row for row in figure.datasets["rows0"] if row["kind"] == "in Betrieb"]
     assert sorted(row["share"] for row in drawn) == sorted(frame["coverage_authority_share"].to_list())
+
+
+def test_a_picture_of_too_much_draws_a_part_and_says_so(copy: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy.execute(
+        """update metrics.commitment_status set open_predicted_count = 1, open_predicted_low_count = 0, open_predicted_high_count = 2,
+        coverage_predicted_share = length(service_id) / 100, coverage_predicted_low_share = 0, coverage_predicted_high_share = 1"""
+    )
+    copy.execute(
+        "update metrics.running_cost_per_transaction set running_cost_per_submission_eur = length(service_id), null_reason = null"
+    )
+    copy.execute(
+        """insert into metrics.learning_curve select learning_curve.* replace (number::varchar as authority_id, number + 1 as experience_ratio)
+        from metrics.learning_curve, range(500) as numbers(number)"""
+    )
+    copy.execute(
+        """update metrics.scale_estimate set status = 'available', coefficient = -0.1, ci_low = -0.2, ci_high = 0, rate = 0.1, rate_ci_low = 0,
+        rate_ci_high = 0.2, ci_level = 0.95, n = 500, clusters = 12, is_descriptive = true where claim = 'C1' and outcome = 'cost' and specification = 'S2' and term = 'ln_n'"""
+    )
+    view = View(copy, "exact")
+    whole = [figures.commitment_outlook(view), figures.running_cost(view), figures.learning_curve(view)]
+    monkeypatch.setattr(chart_coverage, "MOST_ROWS", 2)
+    monkeypatch.setattr(chart_cost, "MOST_ROWS", 2)
+    monkeypatch.setattr(chart_learning, "_DOTS", 100)
+    outlook, running, learning = figures.commitment_outlook(view), figures.running_cost(view), figures.learning_curve(view)
+    for figure in whole:
+        assert figure.is_drawn and "Gezeichnet" not in figure.note.de
+    for figure, before in zip((outlook, running), whole, strict=False):
+        assert figure.cited.frame.equals(before.cited.frame)  # the table holds all of it
+    count = outlook.cited.frame.height
+    assert f"Gezeichnet sind die 2 von {count} Fällen mit der niedrigsten" in outlook.note.de
+    ordered = sorted(outlook.cited.frame["coverage_predicted_share"])
+    assert sorted(row["share"] for row in outlook.datasets["rows0"] if "low" in row) == ordered[:2]
+    assert "Gezeichnet sind die 2 höchsten von" in running.note.de
+    assert sorted(row["value"] for row in running.datasets["rows0"]) == [
+        float(value) for value in sorted(running.cited.frame["running_cost_per_submission_eur"])[-2:]
+    ]
+    drawn = sum(row["kind"] == "eine Anbindung" for row in learning.datasets["rows0"])
+    assert (
+        60 < drawn == learning.cited.frame.height < 140
+        and f"{drawn} von {whole[2].cited.frame.height} Anbindungen" in learning.note.de
+    )
 
 
 def test_the_fall_of_the_average_is_split_without_rest(published: House) -> None:

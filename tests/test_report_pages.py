@@ -23,8 +23,9 @@ import pytest
 
 from orchestration import report
 from orchestration.assets import RELEASE
-from orchestration.report import pages, words
-from orchestration.report.cited import Citations, Cited, block, cite, literal
+from orchestration.report import figures, pages, words
+from orchestration.report.cited import FOCUS, Citations, Cited, block, cite, literal
+from orchestration.report.figure import OF_FOCUS
 from tests.house import House
 
 MEBIBYTE = 1 << 20
@@ -381,6 +382,95 @@ def test_a_warehouse_without_its_tables_has_no_report(tmp_path: Path) -> None:
         con.execute("create schema core; create table core.dim_land as select '06' as land_code")
     assert report.write(tmp_path, tmp_path / "warehouse.duckdb", tier="exact") == []
     assert not (tmp_path / report.FOLDER).exists()
+
+
+# ------------------------------------------------------------------------------------------------------------ more services than drawn
+
+
+#: A catalogue of 30: Hesse's five, of which two make the focus, and 25 invented ones with the history of another.
+_CATALOGUE = 30
+_FOCUS = {"aufenthalt", "ummeldung"}
+
+
+@pytest.fixture(scope="module")
+def catalogue(published: House, tmp_path_factory: pytest.TempPathFactory) -> Iterator[pages.Tier]:
+    path = tmp_path_factory.mktemp("catalogue") / "warehouse.duckdb"
+    shutil.copyfile(folder_of(published, "exact") / "warehouse.duckdb", path)
+    path.chmod(0o644)
+    with duckdb.connect(str(path)) as con:
+        con.execute(f"update core.dim_service set is_focus = service_id in {tuple(sorted(_FOCUS))}")
+        for schema, table in con.execute(
+            "select schema_name, table_name from duckdb_columns() where column_name = 'service_id' and schema_name in ('core', 'metrics')"
+        ).fetchall():
+            con.execute(
+                f"insert into {schema}.{table} select old.* replace ('leistung_' || number as service_id) from {schema}.{table} as old,"
+                f" range(100, {100 + _CATALOGUE - 5}) as numbers(number) where service_id = 'fuehrerschein'"
+            )
+        con.execute(f"update metrics.programme_status set services = {_CATALOGUE}")
+    with duckdb.connect(str(path), read_only=True) as con:
+        yield pages.Tier(con, "exact", frozenset())
+
+
+def test_of_many_services_those_of_the_focus_stand_one_by_one(catalogue: pages.Tier, published: House) -> None:
+    con = catalogue.connection
+    with open_tier(published, "exact") as before:
+        unchanged = {
+            figure.figure_id: figure for figure in (*figures.for_index(before, "exact"), *figures.for_land(before, "06", "exact"))
+        }
+    limited = set()
+    for figure in (*figures.for_index(con, "exact"), *figures.for_land(con, "06", "exact")):
+        frame, whole = figure.cited.frame, unchanged[figure.figure_id].cited.frame
+        if FOCUS in figure.cited.sql:
+            assert figure.note.de.endswith(OF_FOCUS.de) or OF_FOCUS.de in figure.note.de
+            assert OF_FOCUS.en in figure.note.en and "Schwerpunkt" in figure.source.de and "focus" in figure.source.en
+            assert set(frame["service_id"]) <= _FOCUS
+            assert frame.equals(whole.filter(pl.col("service_id").is_in(_FOCUS))), figure.figure_id
+            limited.add(figure.figure_id)
+        else:  # what counts the programme counts all of it, and no service stands alone in it
+            assert "Schwerpunkt" not in f"{figure.note.de} {figure.source.de} {figure.cited.sql}"
+            assert "service_id" not in frame.columns or figure.figure_id == "learning-curve"
+    assert limited == {
+        *("outlook", "take-up", "running-cost"),
+        *(
+            f"land-06-{name}"
+            for name in ("coverage-over-time", "phase-funnel", "time-in-phase", "take-up", "dormant", "running-cost")
+        ),
+    }
+
+
+def test_a_page_says_which_services_it_shows_and_lists_no_others(catalogue: pages.Tier, published: House) -> None:
+    [place] = catalogue.participating
+    for name, page in (
+        ("index.html", pages.index(catalogue, pages.chapters([]))),
+        ("land-06.html", pages.land(catalogue, place, [])),
+    ):
+        text = re.sub(r"\s+", " ", said(_ENGLISH.sub("", page)))
+        assert "zeigen Bilder und Tabellen 2 von 30 Leistungen (Schwerpunkt)" in text and "zählen alle 30 Leistungen" in text
+        assert set(re.findall(r'href="(service-[^"#]+)', page)) == {one.file for one in catalogue.services}
+        assert set(data(page)["terms"]["service"]) == {words.term("service", one).de for one in _FOCUS}
+        for entry in data(page)["cited"].values():
+            frame = cite(catalogue.connection, entry["table"], entry["sql"]).frame
+            assert "service_id" not in frame.columns or set(frame["service_id"]) == _FOCUS, entry
+        [whole] = [page for other, page in written(published, "exact") if other == name]
+        assert "Schwerpunkt" not in whole  # of five services none is left out, and nothing is said
+    one = pages.service(catalogue, catalogue.services[0], [])
+    assert "Schwerpunkt" not in one and len(data(one)["cited"]) > 3
+
+
+def test_a_list_of_authorities_is_whole_or_on_another_page(catalogue: pages.Tier, monkeypatch: pytest.MonkeyPatch) -> None:
+    [place] = catalogue.participating
+
+    def listed() -> tuple[str, pl.DataFrame]:
+        page = pages.land(catalogue, place, [])
+        [entry] = [one for one in data(page)["cited"].values() if one["table"] == "core.fct_connection_phase"]
+        return page, cite(catalogue.connection, entry["table"], entry["sql"]).frame
+
+    page, whole = listed()
+    assert "Zu viele für diese Seite" not in page
+    monkeypatch.setattr(pages, "LISTED_ROWS", whole.height - 1)
+    page, part = listed()
+    assert "Zu viele für diese Seite" in page and 'href="service-ummeldung.html#behoerden"' in page
+    assert part.equals(whole.filter(pl.col("service_id") != "ummeldung")) and page.count("<tr>") >= part.height
 
 
 # ---------------------------------------------------------------------------------------------------------------------------- words

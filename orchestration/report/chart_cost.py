@@ -7,7 +7,9 @@ from typing import Any
 import polars as pl
 
 from orchestration.report import words
+from orchestration.report.cited import FOCUS
 from orchestration.report.figure import (
+    MOST_ROWS,
     NO_ROWS,
     Figure,
     Texts,
@@ -349,10 +351,13 @@ _NO_RUNNING = {
 def running_cost(view: View) -> Figure:
     """Running cost per submission over the last twelve whole months."""
     table = "metrics.running_cost_per_transaction"
+    where = view.where
+    if view.one_by_one != where:  # what is booked to no service is nobody's to leave out
+        where = f"{where} and (service_id is null or {FOCUS})"
     cited = view.cite(
         table,
         f"""select land_code, service_id, running_cost_eur, submitted_total_count, submitted_digital_count, running_cost_per_submission_eur,
-        running_cost_per_digital_submission_eur, reporting_share, null_reason from {table} where {view.where} order by land_code, service_id""",
+        running_cost_per_digital_submission_eur, reporting_share, null_reason from {table} where {where} order by land_code, service_id""",
     )
 
     def draw(frame: pl.DataFrame, texts: Texts) -> tuple[Any, Words, Words]:
@@ -384,7 +389,9 @@ def running_cost(view: View) -> Figure:
                 ),
             )
         rows = []
-        for row in sorted(known.iter_rows(named=True), key=lambda row: place(row, " · ").de):
+        ordered = known.sort("running_cost_per_submission_eur")
+        drawn = ordered.tail(MOST_ROWS)
+        for row in sorted(drawn.iter_rows(named=True), key=lambda row: place(row, " · ").de):
             value = float(row["running_cost_per_submission_eur"])
             rows.append({"row": texts(place(row, " · ")), "value": value, "text": texts(words.euro(value, 2))})
         base = alt.Chart(texts.data(rows)).encode(
@@ -394,7 +401,6 @@ def running_cost(view: View) -> Figure:
         chart = alt.layer(
             base.mark_bar(height=14), base.mark_text(align="left", dx=4).encode(text=alt.Text("text:N"))
         ).properties(width=330, height=22 * len(rows))
-        ordered = known.sort("running_cost_per_submission_eur")
         low, high = ordered.row(0, named=True), ordered.row(-1, named=True)
         alt_text = both(
             "Am wenigsten kostet ein Antrag bei {low} ({low_eur}), am meisten bei {high} ({high_eur}).",
@@ -408,6 +414,14 @@ def running_cost(view: View) -> Figure:
             "Wo nicht alle Behörden melden, ist der Betrag zu hoch: gezählt sind nur gemeldete Anträge.",
             "Where not all authorities report the amount is too high: only reported submissions count.",
         )
+        if drawn.height < known.height:
+            most = both(
+                "Gezeichnet sind die {n} höchsten von {all} Beträgen.",
+                "Drawn are the {n} highest of {all} amounts.",
+                n=words.number(drawn.height),
+                all=words.number(known.height),
+            )
+            note = joined([most, note])
         return chart, alt_text, joined([note, without])
 
     return figure_of(view, "running-cost", Words("Laufende Kosten je Antrag", "Running cost per submission"), cited, table, draw)

@@ -8,6 +8,7 @@ import polars as pl
 
 from orchestration.report import words
 from orchestration.report.figure import (
+    MOST_ROWS,
     ROW,
     Figure,
     Texts,
@@ -148,7 +149,7 @@ def _service_coverage(view: View) -> Figure:
         s.coverage_predicted_high_share, s.prediction_reason
         from {table} c join core.dim_land l using (land_code) join (select max(as_of) as last_on from {table}) on true
         left join {other} s using (land_code, service_id, as_of)
-        where {view.where} and c.as_of >= coalesce(l.programme_start, c.as_of) - 91 and date_diff('day', c.as_of, last_on) % 7 = 0
+        where {view.one_by_one} and c.as_of >= coalesce(l.programme_start, c.as_of) - 91 and date_diff('day', c.as_of, last_on) % 7 = 0
         order by c.land_code, c.service_id, c.as_of""",
         needs=["core.dim_land", other],
     )
@@ -294,7 +295,7 @@ def commitment_outlook(view: View) -> Figure:
         authorities_open, open_predicted_count, open_predicted_low_count, open_predicted_high_count, coverage_predicted_share,
         coverage_predicted_low_share, coverage_predicted_high_share, prediction_reason, required_pace_per_week, actual_pace_per_week
         from {table} join {other} using (land_code, service_id, as_of, authorities_competent, authorities_operational)
-        where {view.where} and authorities_competent > 0 order by land_code, service_id""",
+        where {view.one_by_one} and authorities_competent > 0 order by land_code, service_id""",
         needs=[other],
     )
 
@@ -323,7 +324,8 @@ def commitment_outlook(view: View) -> Figure:
             texts(Words("am Zieldatum, mit 95-%-Intervall", "on the target date, with 95 % interval")),
         )
         rows = []
-        for row in sorted(shown.iter_rows(named=True), key=lambda row: place(row, " · ").de):
+        drawn = shown.sort("coverage_predicted_share", maintain_order=True).head(MOST_ROWS)
+        for row in sorted(drawn.iter_rows(named=True), key=lambda row: place(row, " · ").de):
             name = texts(place(row, " · "))
             rows += [
                 {"row": name, "kind": now, "share": row["coverage_authority_share"]},
@@ -348,7 +350,7 @@ def commitment_outlook(view: View) -> Figure:
             color=alt.Color("kind:N", scale=alt.Scale(domain=names, range=[hue("blue"), hue("purple")])),
             shape=alt.Shape("kind:N", scale=alt.Scale(domain=names, range=["circle", "diamond"])),
         )
-        chart = alt.layer(spans, dots, data=texts.data(rows)).properties(width=330, height=ROW * shown.height)
+        chart = alt.layer(spans, dots, data=texts.data(rows)).properties(width=330, height=ROW * drawn.height)
         reached = shown.filter(pl.col("coverage_predicted_high_share") >= pl.col("target_share").fill_null(1) - 1e-9)
         ordered = shown.sort("coverage_predicted_share", descending=True, maintain_order=True)
         best, worst = ordered.row(0, named=True), ordered.row(-1, named=True)
@@ -374,6 +376,14 @@ def commitment_outlook(view: View) -> Figure:
             " der Anteil.",
             "Predicted is the outcome if things go on as they did, no mean. Where few authorities are competent the share jumps.",
         )
+        if drawn.height < shown.height:
+            least = both(
+                "Gezeichnet sind die {n} von {all} Fällen mit der niedrigsten vorhergesagten Abdeckung.",
+                "Drawn are the {n} of {all} cases with the lowest predicted coverage.",
+                n=words.number(drawn.height),
+                all=words.number(shown.height),
+            )
+            note = joined([least, note])
         return chart, alt_text, joined([note, reason]) if without else note
 
     return figure_of(view, "outlook", Words("Wird das Ziel erreicht?", "Will the target be met?"), cited, table, draw)
@@ -391,7 +401,7 @@ def phase_funnel(view: View) -> Figure:
     cited = view.cite(
         table,
         f"""select {view.by}, phase, phase_order, as_of, {counts} from {table}
-        where {view.where} and as_of = (select max(as_of) from {table}) order by {view.by}, phase_order""",
+        where {view.where if is_whole else view.one_by_one} and as_of = (select max(as_of) from {table}) order by {view.by}, phase_order""",
     )
 
     def draw(frame: pl.DataFrame, texts: Texts) -> tuple[Any, Words, Words]:
@@ -490,7 +500,7 @@ def time_in_phase(view: View) -> Figure:
         table,
         f"""select {view.by}, phase, phase_order, authorities_in_phase, current_median_days, completed_count, completed_median_days,
         completed_p90_days, stuck_threshold_days, authorities_stuck, stuck_reason from {table}
-        where {view.where} and phase in ('planned', 'contracted', 'integrating', 'onboarding') order by {view.by}, phase_order""",
+        where {view.one_by_one} and phase in ('planned', 'contracted', 'integrating', 'onboarding') order by {view.by}, phase_order""",
     )
 
     def draw(frame: pl.DataFrame, texts: Texts) -> tuple[Any, Words, Words]:

@@ -41,7 +41,7 @@ def take_up_over_time(view: View) -> Figure:
         table,
         f"""select {by}, month, paired_online_count, paired_total_count, take_up_share, submitted_online_count, reporting_authorities,
         live_authorities, {suppressed} as is_suppressed from {table}
-        where {view.where} and month >= (select max(month) from {table}) - interval 15 month and live_authorities > 0
+        where {view.one_by_one} and month >= (select max(month) from {table}) - interval 15 month and live_authorities > 0
         order by {by}, month""",
     )
 
@@ -244,8 +244,8 @@ def dormant_connections(view: View) -> Figure:
     table = "metrics.dormant_connection"
     cited = view.cite(
         table,
-        f"""select {view.by}, answer, count(*)::bigint as connections_count from {table} where {view.where}
-        group by {view.by}, answer order by {view.by}, answer""",
+        f"""select {view.by}, answer, count(*)::bigint as connections_count from {table}
+        where {view.one_by_one if view.land_code else view.where} group by {view.by}, answer order by {view.by}, answer""",
     )
 
     def draw(frame: pl.DataFrame, texts: Texts) -> tuple[Any, Words, Words]:

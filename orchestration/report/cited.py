@@ -96,6 +96,17 @@ def _can(connection: duckdb.DuckDBPyConnection, sql: str) -> bool:
     return True
 
 
+#: The services that stand one by one in pictures and tables, as a condition in SQL: a reader tells twenty apart, no five hundred.
+FOCUS = "service_id in (select service_id from core.dim_service where is_focus)"
+
+
+def has_others(connection: duckdb.DuckDBPyConnection, where: str = "true") -> bool:
+    """Whether services beside those of the ``FOCUS`` are measured (``where``: in a Land); without them nothing need be left out."""
+    measured = f"select service_id from metrics.coverage_daily where as_of = (select as_of from meta.release) and {where}"
+    query = f"select exists (select * from core.dim_service where not is_focus and service_id in ({measured}))"
+    return bool(connection.execute(query).fetchall()[0][0])
+
+
 def literal(value: str) -> str:
     """A text as SQL: keys come from deliveries."""
     return "'" + value.replace("'", "''") + "'"

@@ -22,7 +22,7 @@ import duckdb
 import polars as pl
 
 from orchestration.report import words
-from orchestration.report.cited import Cited, cite
+from orchestration.report.cited import FOCUS, Cited, cite, has_others
 from orchestration.report.drawing import PALETTE
 from orchestration.report.words import NOTHING, Words
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 CELL, HIGH = 245, 105
 ROW = 20
+#: Rows of one picture that a reader still goes through; all of them are in its table.
+MOST_ROWS = 120
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +95,11 @@ class View:
         parts = [f"land_code = '{self.land_code}'"] if self.land_code else []
         parts += [f"service_id = '{self.service_id}'"] if self.service_id else []
         return " and ".join(parts) or "true"
+
+    @functools.cached_property
+    def one_by_one(self) -> str:
+        """The rows of this view where each is of one service: those of the focus, where there are others."""
+        return f"{self.where} and {FOCUS}" if self.service_id is None and has_others(self.connection, self.where) else self.where
 
     @property
     def prefix(self) -> str:
@@ -201,6 +208,7 @@ NO_TABLE = Words(
     "Not published: the public tier does not hold these numbers.",
 )
 NO_ROWS = Words("Dazu liegen keine Daten vor.", "There are no data on this.")
+OF_FOCUS = Words("Nur Leistungen des Schwerpunkts.", "Services of the focus only.")
 
 
 def figure_of(
@@ -225,15 +233,18 @@ def figure_of(
     identifier = f"{view.prefix}{name}"
     if cited is None:
         return Figure(identifier, title, absent, absent, Cited(table, "", pl.DataFrame()), None, texts, view.source)
+    of_focus = OF_FOCUS if FOCUS in cited.sql else NOTHING
     if cited.frame.is_empty():
+        empty = joined([empty, of_focus])
         return Figure(identifier, title, empty, empty, cited, None, texts, view.source)
     from altair.utils.schemapi import debug_mode
 
     with debug_mode(False):  # our own charts need no validation each night; the tests draw every one
         chart, alt, note = draw(cited.frame, texts)
-    return Figure(
-        identifier, title, alt if chart is not None else note, note, cited, chart, dict(texts), view.source, texts.datasets
-    )
+    note = joined([of_focus, note])
+    # a picture may be shown alone, without its note
+    source = joined([view.source, Words(of_focus.de.rstrip("."), of_focus.en.rstrip("."))], ". ")
+    return Figure(identifier, title, alt if chart is not None else note, note, cited, chart, dict(texts), source, texts.datasets)
 
 
 # -------------------------------------------------------------------------------------------------------------------- parts of charts

@@ -25,7 +25,19 @@ from markupsafe import Markup, escape
 
 from ingest.services import ID as SERVICE_ID
 from orchestration.report import drawing, words
-from orchestration.report.cited import Citations, Cited, block, both, cite, has_column, has_table, literal, sentence
+from orchestration.report.cited import (
+    FOCUS,
+    Citations,
+    Cited,
+    block,
+    both,
+    cite,
+    has_column,
+    has_others,
+    has_table,
+    literal,
+    sentence,
+)
 from orchestration.report.figures import Figure
 from orchestration.report.words import Words
 
@@ -33,6 +45,9 @@ _FOLDER = Path(__file__).parent
 
 #: Rows of a figure's table that a page shows; all of them are in the files of the release.
 SHOWN_ROWS = 1000
+
+#: Authorities that the page of a Land lists, to be searched; the page of a service lists all of its own.
+LISTED_ROWS = 10_000
 
 #: Columns whose values are terms, by the kind of term.
 _TERMS = {
@@ -134,6 +149,8 @@ class Tier:
     #: What CHANGES.md says, where the tier has one.
     changes: str = ""
     release: Cited = field(init=False)
+    #: Whether there are services beside those of the focus: single ones are then told of the focus alone.
+    has_others: bool = field(init=False)
     laender: list[Place] = field(init=False)
     services: list[Service] = field(init=False)
     definitions: dict[str, dict[str, Definition]] = field(init=False)
@@ -145,6 +162,7 @@ class Tier:
             "meta.release",
             "select release_id, as_of, territory_on, published_at, is_synthetic, code_version from meta.release",
         )
+        self.has_others = has_others(con)
         measured = {row[0] for row in con.execute("select distinct land_code from metrics.coverage_daily").fetchall()}
         self.laender = [
             Place(code, _land(code, name), bool(participating), code in measured)
@@ -219,14 +237,22 @@ class Page:
         self.file = file
         self.citations = Citations()
         self._kinds: set[str] = set()
+        self._services: set[str | None] = set()
 
     def render(self, template: str, **values: Any) -> str:
         """The page as HTML."""
         body = _environment().get_template(template).render(page=self, tier=self.tier, **values)
         # the record comes last: by now the page has asked for everything that it shows
-        terms = {kind: {term.de: term.en for term in words.TERMS[kind].values()} for kind in sorted(self._kinds)}
+        terms = {
+            kind: {term.de: term.en for value, term in words.TERMS[kind].items() if self._is_shown(kind, value)}
+            for kind in sorted(self._kinds)
+        }
         data = block("terms", terms) + self.citations.script()
         return body.replace("<!--data-->", str(data))
+
+    def _is_shown(self, kind: str, value: str) -> bool:
+        """Whether a table may hold a term: of hundreds of services only those that one does."""
+        return kind != "service" or not self.tier.has_others or value in self._services
 
     def number(self, cited: Cited, column: str, row: int = 0, form: str = "", places: int | None = None) -> Any:
         """One number of a query, see :meth:`Citations.number`; ``form`` follows from the column where none is given."""
@@ -290,6 +316,7 @@ class Page:
         self._kinds |= {form for form, _ in forms.values() if form in words.TERMS}
         name = self.citations.table(cited, forms)
         shown = cited.frame if is_tool else cited.frame.head(rows)
+        self._services.update(*(shown[column].unique() for column in names if forms[column][0] == "service"))
         body = "".join(
             f"<tr>{''.join(cells)}\n"
             for cells in zip(*(_cells(shown[column], *forms[column], (links or {}).get(column)) for column in names), strict=True)
@@ -513,12 +540,14 @@ def chapters(drawn: Sequence[Drawn], prefix: str = "", *, with_data: bool = True
 def index(tier: Tier, chapters: Sequence[Chapter]) -> str:
     """The overview."""
     page = Page(tier, "index.html")
+    focus = _focus(tier, "true")
     return page.render(
         "index.html.jinja",
         headlines=[headline(tier, land) for land in tier.participating],
         others=[land for land in tier.laender if land not in tier.participating],
+        focus=focus,
         verdict=_verdict(tier),
-        commitment=_commitment(tier, ""),
+        commitment=_commitment(tier, FOCUS if focus else ""),
         chapters=chapters,
         data=_data(tier, ""),
     )
@@ -528,14 +557,19 @@ def land(tier: Tier, place: Place, chapters: Sequence[Chapter]) -> str:
     """The page of a Land with its authorities."""
     page = Page(tier, place.file)
     where = f"land_code = {literal(place.code)}"
+    focus = _focus(tier, where)
+    one_by_one = f"{where} and {FOCUS}" if focus else where
+    authorities, unlisted = _authorities_of_land(tier, one_by_one)
     return page.render(
         "land.html.jinja",
         land=place,
         headline=headline(tier, place),
         verdict=_verdict(tier),
-        commitment=_commitment(tier, where),
+        commitment=_commitment(tier, one_by_one),
         chapters=chapters,
-        authorities=_authorities(tier, where, ["service_id"]),
+        focus=focus,
+        authorities=authorities,
+        unlisted=unlisted,
         data=_data(tier, where),
     )
 
@@ -556,6 +590,18 @@ def service(tier: Tier, one: Service, chapters: Sequence[Chapter]) -> str:
         commitment=_commitment(tier, where),
         chapters=chapters,
         authorities=_authorities(tier, where, ["land_code"]),
+    )
+
+
+def _focus(tier: Tier, where: str) -> Cited | None:
+    """How many services there are, and how many of the focus stand one by one; None where those are all."""
+    if not has_others(tier.connection, where):
+        return None
+    measured = f"select service_id from metrics.coverage_daily where as_of = (select as_of from meta.release) and {where}"
+    return tier.cite(
+        "core.dim_service",
+        f"""select count(*) as services, count(*) filter (where is_focus) as services_focus from core.dim_service
+        where service_id in ({measured})""",
     )
 
 
@@ -613,6 +659,25 @@ def _commitment(tier: Tier, where: str) -> Cited | None:
         {f"where {where}" if where else ""} order by {keys}""",
     )
     return _known(cited)
+
+
+def _authorities_of_land(tier: Tier, where: str) -> tuple[Cited, list[Service]]:
+    """The authorities of a Land, and the services that have too many of them to be listed with the others.
+
+    Those stand on the pages of these services: what is listed of a service is whole.
+    """
+    counted = tier.connection.execute(
+        f"select service_id, count(distinct authority_id) from core.bridge_competence where is_reported and {where}"
+        " group by service_id order by all"
+    ).fetchall()
+    with_page, left, rows = {service.service_id: service for service in tier.services}, [], 0
+    for service_id, count in sorted(counted, key=lambda one: one[1]):
+        rows += count
+        if rows > LISTED_ROWS and service_id in with_page:
+            left.append(with_page[service_id])
+    if left:
+        where += f" and service_id not in ({', '.join(sorted(literal(service.service_id) for service in left))})"
+    return _authorities(tier, where, ["service_id"]), left
 
 
 def _authorities(tier: Tier, where: str, first: Sequence[str]) -> Cited:
