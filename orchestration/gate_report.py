@@ -35,7 +35,7 @@ def write(night: Night, results: Sequence[dict[str, Any]], *, outcome: str, mess
 
     ``results``: what the gate and dbt's data tests found so far, as dictionaries; a night without data has none.
     """
-    from orchestration.night import write_atomically
+    from orchestration.durable import write_atomically
 
     now = page.Night(night.as_of, outcome, {page.identity(result): page.state_of(result) for result in results})
     folder = night.folder / FOLDER

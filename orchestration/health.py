@@ -202,7 +202,7 @@ def tell(settings: Settings, found: list[Problem], now: datetime) -> list[Proble
     sent = {problem.key for problem in due}
     document = {p.key: now.isoformat() if p.key in sent else told[p.key] for p in errors}
     if document != told:
-        from orchestration.night import write_atomically
+        from orchestration.durable import write_atomically
 
         try:
             write_atomically(path, json.dumps(document, ensure_ascii=False, indent=1))

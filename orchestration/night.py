@@ -52,8 +52,9 @@ from ingest.portals import Question
 from ingest.tables import FEDERAL, SERVICE_LIST, TABLES
 from orchestration import alerts, disk, journal, licences, parts, withdrawals
 from orchestration.deliveries import judgements
+from orchestration.durable import sync_folder, write_atomically
 from orchestration.questions import questions
-from orchestration.settings import Settings, UsageError, code_version
+from orchestration.settings import Refused, Settings, UsageError, code_version
 
 log = logging.getLogger("rollin.night")
 
@@ -68,10 +69,6 @@ _HOSTS_AT_ONCE = 8
 
 #: Deliveries before one that its volume is compared with: two months of nights.
 _NIGHTS_COMPARED = 60
-
-
-class Refused(Exception):
-    """dbt's tests or the gate refuse the release (exit code 3)."""
 
 
 class NoData(Exception):
@@ -1028,27 +1025,6 @@ def selected(source: Source, admitted: list[Admission]) -> list[Admission]:
 
 def _enums_as_text(schema: pl.Schema) -> pl.Schema:
     return pl.Schema({name: pl.String() if isinstance(dtype, pl.Enum) else dtype for name, dtype in schema.items()})
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a small file so that a reader sees the old one or the new one, also after a power cut."""
-    make_folder(path.parent)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with aside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(aside, path)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 __all__ = [

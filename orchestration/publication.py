@@ -30,10 +30,10 @@ from expectations.release import GRAIN
 from ingest.landing import make_folder
 from orchestration import attribution, changes, data_package, dcat, lineage, report, workbook
 from orchestration.csv_file import CSV_ROWS_MAX, write_csv
+from orchestration.durable import sync_folder, write_atomically
 from orchestration.lineage import Lineage
-from orchestration.night import Refused, sync_folder, write_atomically
 from orchestration.publisher import Publisher
-from orchestration.settings import Settings, UsageError
+from orchestration.settings import Refused, Settings, UsageError
 
 log = logging.getLogger("rollin.publication")
 
@@ -281,10 +281,14 @@ def point_to(settings: Settings, release_id: str) -> None:
     sync_folder(settings.published)
 
 
-def verify(release: Path) -> list[str]:
-    """What is wrong with the files of a release, one sentence each: changed, missing or unlisted ones; empty where it is whole."""
+def verify(release: Path, *, in_passing: bool = False) -> list[str]:
+    """What is wrong with the files of a release, one sentence each: changed, missing or unlisted ones; empty where it is whole.
+
+    ``in_passing``: the bytes only of files that were written after their sums; what a disk loses by itself is not seen then.
+    """
     try:
         sums = (release / SUMS).read_bytes()
+        sealed = (release / SUMS).stat().st_mtime_ns
     except OSError:
         return [f"{release.name} has no {SUMS}: it is not a whole release."]
     lines = [_SUM.fullmatch(line) for line in sums.split(b"\n")]
@@ -293,13 +297,13 @@ def verify(release: Path) -> list[str]:
         return [f"{SUMS} was changed."]
     listed = {os.fsdecode(line[2]): line[1].decode() for line in lines if line is not None}
     found = {str(path.relative_to(release)) for path in release.rglob("*") if path.is_file()} - {SUMS}
-    both = sorted(set(listed) & found)
+    read = [path for path in sorted(set(listed) & found) if not in_passing or (release / path).stat().st_mtime_ns > sealed]
     with ThreadPoolExecutor() as pool:
-        hashes = dict(zip(both, pool.map(_hash_or_none, (release / path for path in both)), strict=True))
+        hashes = dict(zip(read, pool.map(_hash_or_none, (release / path for path in read)), strict=True))
     return [
         *(f"{path} is missing." for path in sorted(set(listed) - found)),
         *(f"{path} is not listed in {SUMS}." for path in sorted(found - set(listed))),
-        *(f"{path} was changed." for path in both if hashes[path] != listed[path]),
+        *(f"{path} was changed." for path in read if hashes[path] != listed[path]),
     ]
 
 

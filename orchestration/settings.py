@@ -31,6 +31,10 @@ class UsageError(Exception):
     """What the user asked for or configured cannot work: one sentence with its remedy (exit code 2)."""
 
 
+class Refused(Exception):
+    """dbt's tests or the gate refuse the release (exit code 3)."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """Where a night keeps its state and how it is run.

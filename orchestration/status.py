@@ -20,7 +20,7 @@ def read_status(settings: Settings) -> dict[str, Any]:
     """The current release (None before the first), the last run (likewise), the sources as of that release, and what is withdrawn.
 
     ``confirmed_at``: the instant of the last run that published the current release or found nothing newer; ``running_since``: of a run
-    that has not ended; ``damage``: what is wrong with the current release's files; ``health``: see ``health.problems``.
+    that has not ended; ``damage``: what is wrong with the current release's files, as far as one look tells; ``health``: see ``health.problems``.
     Raises UsageError for a clock or a limit that cannot be read.
     """
     now = settings.now()
@@ -28,7 +28,7 @@ def read_status(settings: Settings) -> dict[str, Any]:
     sources: list[dict[str, Any]] = []
     damage: str | None = None
     if os.path.lexists(settings.current):
-        damage = next(iter(publication.verify(settings.current)), None)
+        damage = next(iter(publication.verify(settings.current, in_passing=True)), None)
         release, sources, unreadable = _read_release(settings)
         damage = damage or unreadable
     landing = Landing(settings.home)
