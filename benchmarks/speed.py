@@ -38,6 +38,7 @@ _NIGHTS = {
     "first_night": "First night",
     "unchanged_night": "Nothing changed",
     "full_night": "Full rebuild",
+    "quiet_night": "The next day, nothing delivered",
     "next_day_night": "One more day, 1 % corrections",
 }
 _RIVALS = {
@@ -101,12 +102,32 @@ def measure(size: str, share: float, days: int | None, folder: Path) -> dict[str
         "nights": measured,
     }
     if size == "M":
+        found["history"] = history(share, days, folder, measured)
         night.say("reading and cleaning")
         found["cleaning"] = cleaning.measure(world, home, scratch, SLICE, environ)
     if size != "L":
         os.environ.update(environ)
         found["rivals"] = rivals.measure(inputs, scratch / "rivals", [SLICE] if size == "M" else None, night.say)
     return found
+
+
+def history(share: float, days: int | None, folder: Path, nights: Mapping[str, Any]) -> dict[str, Any]:
+    """The night with the next day once more, in a world that began a year before its last day."""
+    home, world, scratch = folder / "short-home", folder / "short-world", folder / "scratch"
+    night.say("the same world with one year of history is written")
+    environ, rows, next_day = _germany("M", share, min(days or 365, 365), world, home)
+    options = ["--laender", str(world / "laender")]
+    night.say("its first night")
+    night.night(home, scratch, options, environ)
+    after = night.next_nights(home, scratch, options, environ, next_day)
+    seconds = after["next_day_night"]["process"]["seconds"]
+    shutil.rmtree(home)
+    shutil.rmtree(world)
+    return {
+        "usage_rows": rows,
+        "next_day_night": after["next_day_night"]["process"],
+        "three_years_to_one": round(nights["next_day_night"]["process"]["seconds"] / seconds, 3),
+    }
 
 
 def _sample(world: Path) -> tuple[dict[str, str], int, Any]:
@@ -188,11 +209,18 @@ def told(size: str, measured: Mapping[str, Any]) -> Iterator[str]:
     yield line("**Bare DuckDB script**, the same SQL", bare["process"], bare["seconds"])
     for leg, cost in bare["legs"].items():
         yield line(f"– {leg}", cost, bare["seconds"])
-    yield line("**Imports of a night**", nights["imports"]["process"], bare["seconds"])
+    yield line("**Start-up of a night**", nights["startup"]["process"], bare["seconds"])
     yield line("**dbt parses the project** (first night only)", nights["dbt_parse"]["process"], bare["seconds"])
     yield ""
+    yield f"Start-up, seconds: {', '.join(f'{name} {value:g}' for name, value in nights['startup']['legs'].items())}."
     ratios = [f"{name} {value:g}" for name, value in nights["ratios"].items()]
     yield f"Ratios: {', '.join(ratios).replace('_', ' ')}."
+    if "history" in measured:
+        past = measured["history"]
+        yield (
+            f"With one year of history ({past['usage_rows']:,} rows) the night with one more day takes "
+            f"{past['next_day_night']['seconds']:,.1f} s; with three years {past['three_years_to_one']:g} times as long."
+        )
     if "cleaning" in measured:
         clean = measured["cleaning"]
         yield ""

@@ -1566,10 +1566,9 @@ def _keys_kept(now: _Catalog, before: _Catalog, limit: Thresholds) -> list[Suite
     for table, grain in GRAIN.items():
         if table in volatile or not (now.has(table, *grain) and before.has(table, *grain)):
             continue
-        same = " and ".join(f"n.{identifier(key)} is not distinct from o.{identifier(key)}" for key in grain if key != "as_of")
-        # a table of one day: its day moves on
-        if "as_of" in grain:
-            same += " and n.as_of = o.as_of"
+        # by one number, as the grain is told; of what was published in the types of today
+        key = ", ".join(identifier(column) for column in grain)
+        published = ", ".join(f"try_cast(o.{identifier(column)} as {now.tables[table][column]})" for column in grain)
         suites.append(
             _suite(
                 table,
@@ -1582,7 +1581,7 @@ def _keys_kept(now: _Catalog, before: _Catalog, limit: Thresholds) -> list[Suite
                     rows=f"""
                         select {", ".join(f"o.{identifier(key)}" for key in grain)}, count(*) over () as lost
                         from previous.{table} as o
-                        anti join t as n on {same}
+                        where hash({published}) not in (select hash({key}) from t)
                         qualify lost > {most.value}
                     """,
                     keys=grain,
