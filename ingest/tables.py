@@ -11,6 +11,7 @@ Missing is NULL and never zero.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -269,6 +270,10 @@ class Table:
 
     def polars_schema(self) -> pl.Schema:
         """Column names and types in canonical order (delivered columns first, provenance last)."""
+        return self._polars_schema.copy()
+
+    @functools.cached_property
+    def _polars_schema(self) -> pl.Schema:
         columns = {name: column.dtype for name, column in self.schema.columns().items()}
         provenance = Delivered.column_names()
         own = [name for name in columns if name not in provenance]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from polars.testing import assert_frame_equal
 
 from ingest.clean import RULES
 from ingest.clean.engine import Context, Outcome, clean_frame
@@ -138,11 +139,24 @@ def references() -> dict[str, Reference]:
 def clean(
     folder: Path, table: str, rows: list[dict[str, Any]] | pl.DataFrame, land_code: str = "09", **context: Any
 ) -> tuple[Outcome, pl.DataFrame, pl.DataFrame]:
-    """Clean rows of text as one delivery: the outcome, the clean rows, the quarantined rows."""
+    """Clean rows of text as one delivery: the outcome, the clean rows, the quarantined rows. As codes of their texts they give the same."""
     raw = rows if isinstance(rows, pl.DataFrame) else pl.DataFrame(rows, infer_schema_length=None)
     if "_row" not in raw.columns:
         raw = raw.with_columns(pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias("_row"))
     options = {"reference": references()[land_code], "reading": Reading()} | context
     delivery = Context(TABLES[table], land_code, "lieferung", "20260601T020000Z-001-cccccccc", DELIVERED_AT, **options)
-    outcome = clean_frame(raw.lazy(), delivery, RULES[table], folder / "clean.parquet", folder / "quarantine.parquet")
-    return outcome, pl.read_parquet(folder / "clean.parquet"), pl.read_parquet(folder / "quarantine.parquet")
+
+    def cleaned(frame: pl.DataFrame) -> tuple[Outcome, pl.DataFrame, pl.DataFrame]:
+        outcome = clean_frame(frame.lazy(), delivery, RULES[table], folder / "clean.parquet", folder / "quarantine.parquet")
+        return outcome, pl.read_parquet(folder / "clean.parquet"), pl.read_parquet(folder / "quarantine.parquet")
+
+    found = cleaned(raw)
+    coded = cleaned(
+        raw.with_columns(
+            raw[name].cast(pl.Categorical(pl.Categories.random())) for name in raw.columns if raw.schema[name] == pl.String
+        )
+    )
+    assert coded[0] == found[0]
+    for ours, theirs in zip(coded[1:], found[1:], strict=True):
+        assert_frame_equal(ours, theirs)
+    return found

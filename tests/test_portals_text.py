@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
 from ingest.landfile import FORMAT_TABLE, Source
 from ingest.portals import PORTALS, UnreadableDelivery
@@ -141,6 +142,36 @@ def test_both_ways_of_reading_agree(rows: list[list[str]]) -> None:
     bad = [len(row) != 3 for row in rows]
     for frame in (first, second):
         assert (frame["_malformed"].is_not_null().to_list() if "_malformed" in frame.columns else [False] * len(rows)) == bad
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    lines=st.lists(st.lists(st.text(alphabet="aäß€#0 \t", max_size=3), min_size=1, max_size=4).map(";".join), max_size=6),
+    header=st.sampled_from(["Schlüssel;eingereicht", "a;^.*$;a", " x ;y;", "ä"]),
+    above=st.sampled_from(["", "Titel\n", "\n;\n"]),
+    mark=st.sampled_from(["", "\ufeff"]),
+    end=st.sampled_from(["", "\n", "\n\n", "\r\n", '"', "\0", "\u2028"]),
+    delimiter=st.sampled_from([";", None]),
+)
+def test_codes_of_texts_are_the_rows_that_the_lines_are(
+    lines: list[str], header: str, above: str, mark: str, end: str, delimiter: str | None
+) -> None:
+    text = "\n".join([mark + above + header, *lines]) + end
+    coded = csv_portal._coded(text.encode(), delimiter, above.count("\n") + 1)
+    plain = [line for line in lines if line.strip("; \t")]
+    fits = all(line.count(";") == header.count(";") for line in lines)
+    if coded is None:  # what it leaves to the other way has a reason
+        assert not plain or not fits or header == "ä" or end.strip("\n\u2028")
+        return
+    expected = csv_portal._tidy(csv_portal._table(text, delimiter, above.count("\n") + 1)[1].drop("_last"))
+    assert_frame_equal(csv_portal._as_text(coded), expected)
+    assert '"' not in text
+
+
+def test_bytes_that_are_no_text_are_left_to_the_strict_way() -> None:
+    assert csv_portal._coded("Schlüssel;b\nä;1\n".encode("cp1252"), ";", 1) is None
+    assert csv_portal._coded(b"a;b\n1;\xff\n", ";", 1) is None
+    assert csv_portal._coded("a;b\n1;2\n".encode("utf-16"), ";", 1) is None
 
 
 @settings(max_examples=100, deadline=None)

@@ -7,18 +7,24 @@ declaration in ``ingest.tables``, the resolution of region keys, duplicates and 
 Every row gets at most one finding, the first in the order of ``RULE_ORDER``. Whether a row has one is a single expression over whole
 columns; which one, and the sentence that explains it, is computed for the rows that have one. A delivery is read once and written by
 streaming; only the keys are looked at a second time, for duplicates.
+
+Where a reader hands over each column as codes of its distinct texts, the same expressions are tried on the distinct texts instead of on
+every row (:class:`_Look`), and only rows with something wrong are looked at whole.
 """
 
 from __future__ import annotations
 
+import functools
+import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+from polars.io.plugins import register_io_source
 
 from ingest import clock
 from ingest.directory import Reference, normalised_key
@@ -61,6 +67,7 @@ EARLIEST_DATE = date(1900, 1, 1)
 LATEST_DATE = date(2100, 1, 1)
 _SHOWN_CHARACTERS = 60
 _PARTITION_ROWS = 20_000_000  # keys of so many rows are compared at once (about 1 GB)
+_SLICE_ROWS = 1_000_000  # so many rows of codes become values at once (about 150 MB)
 
 _PROVENANCE = tuple(Delivered.column_names())
 _KNOWN_COLUMNS = {name for table in TABLES.values() for name in table.schema.columns()} - set(_PROVENANCE) | {"region_key"}
@@ -123,7 +130,7 @@ class Context:
         """The columns that the Land file may map."""
         return [*self.own_columns, *(["region_key"] if self.resolves else [])]
 
-    @property
+    @functools.cached_property
     def own_columns(self) -> dict[str, pl.DataType]:
         """The canonical columns that a delivery brings, with their types."""
         return {name: dtype for name, dtype in self.table.polars_schema().items() if name not in _PROVENANCE}
@@ -149,7 +156,7 @@ class TableRules:
     """What is particular to one table.
 
     ``prepare``: changes the text columns (canonical names) before they are typed.
-    ``derive``: changes the typed columns.
+    ``derive``: expressions over typed columns, each under the name of the typed column that it replaces.
     ``checks``: further checks over the typed columns; ``text(name)`` is a column as delivered.
     ``units``: units (keys of the list above) that a number of this column may carry.
     ``land_key``: the column whose first two digits tell the row's Land.
@@ -160,7 +167,7 @@ class TableRules:
     """
 
     prepare: Callable[[pl.LazyFrame, Context], pl.LazyFrame] | None = None
-    derive: Callable[[pl.LazyFrame, Context], pl.LazyFrame] | None = None
+    derive: Callable[[Context], list[pl.Expr]] | None = None
     checks: Callable[[Context], Iterable[Check]] | None = None
     units: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     land_key: str | None = None
@@ -191,36 +198,44 @@ def text(column: str) -> pl.Expr:
 def clean_frame(raw: pl.LazyFrame, context: Context, rules: TableRules, clean_path: Path, quarantine_path: Path) -> Outcome:
     """Clean one delivery: write its clean rows (``Table.polars_schema()``) and its quarantined rows (``QUARANTINE_SCHEMA``).
 
-    ``raw`` holds text columns under their delivered names, ``_row`` (1-based) and, where the format's reader could not read a row,
-    ``_malformed`` with its reason in German. Where the reader put rows into other words, the struct ``_delivered`` is the row as it
-    came. Every row ends in exactly one of the two files, both zstd Parquet.
-    Memory: the frame streams; for duplicates a hash per row is held, for at most 20 million rows at a time.
+    ``raw`` holds text columns (String, or all of them Categorical) under their delivered names, ``_row`` (1-based) and, where the
+    format's reader could not read a row, ``_malformed`` with its reason in German. Where the reader put rows into other words, the
+    struct ``_delivered`` is the row as it came. Every row ends in exactly one of the two files, both zstd Parquet.
+    Memory: the frame streams, codes do not; for duplicates a hash per row is held, for at most 20 million rows at a time.
     """
     delivered = [name for name in raw.collect_schema().names() if name not in ("_row", "_malformed", "_delivered")]
     # by position: a delivered name may be anything, also a pattern for columns
     raw = raw.rename({name: f"raw:{position}" for position, name in enumerate(delivered)})
     mapping = _map_columns(delivered, context, rules)
-    typed, checks = _checked(raw, delivered, mapping, context, rules)
+    look = _Look.at(raw, delivered, mapping, context, rules)
+    doubtful = raw if look is None else look.doubtful
 
     stage = clean_path.with_name(f"{clean_path.name}.stage")
     stage_bad = quarantine_path.with_name(f"{quarantine_path.name}.stage")
     try:
-        good = typed.filter(~pl.col("_is_wrong")).select("_row", *context.table.polars_schema().names())
-        bad = _explained(typed.filter(pl.col("_is_wrong")), checks, mapping, delivered, context)
-        rows_delivered = int(
-            pl.collect_all(
-                [
-                    raw.select(pl.len()),
-                    good.sink_parquet(stage, lazy=True, compression="zstd", compression_level=1),
-                    bad.sink_parquet(stage_bad, lazy=True, compression="zstd", compression_level=1),
-                ],
-                engine="streaming",
-            )[0].item()
-        )
-        counts = pl.scan_parquet(stage_bad).group_by("rule").agg(pl.len()).collect()
-        repeated = _repeated(pl.scan_parquet(stage), rules, context)
-        quarantined = pl.scan_parquet(stage_bad)
-        clean = pl.scan_parquet(stage)
+        if look is not None and look.rows_right == look.height:
+            rows_delivered, clean, quarantined = look.height, look.rows(), pl.LazyFrame(schema=QUARANTINE_SCHEMA)
+        else:
+            typed, checks = _checked(doubtful, delivered, mapping, context, rules)
+            good = typed.filter(~pl.col("_is_wrong")).select("_row", *context.table.polars_schema().names())
+            bad = _explained(typed.filter(pl.col("_is_wrong")), checks, mapping, delivered, context)
+            rows_delivered = int(
+                pl.collect_all(
+                    [
+                        doubtful.select(pl.len()),
+                        good.sink_parquet(stage, lazy=True, compression="zstd", compression_level=1),
+                        bad.sink_parquet(stage_bad, lazy=True, compression="zstd", compression_level=1),
+                    ],
+                    engine="streaming",
+                )[0].item()
+            )
+            clean, quarantined = pl.scan_parquet(stage), pl.scan_parquet(stage_bad)
+            if look is not None:
+                rows_delivered += look.rows_right
+                is_none_right = int(clean.select(pl.len()).collect().item()) == 0
+                clean = look.rows() if is_none_right else pl.concat([look.rows(), clean]).sort("_row")
+        counts = quarantined.group_by("rule").agg(pl.len()).collect()
+        repeated = _repeated(clean, rules, context, look.constant if look is not None else frozenset())
         if repeated.height:
             counts = pl.concat([counts, repeated.group_by("rule").agg(pl.len())])
             again = _raw_text(raw.join(repeated.lazy(), on="_row", how="inner"), delivered)
@@ -340,38 +355,54 @@ def _checked(
     )
     if rules.prepare:
         frame = rules.prepare(frame, context)
-    frame = frame.with_columns(
-        [_typed(column, dtype, context, rules).alias(column) for column, dtype in context.own_columns.items()]
-    )
-    frame = frame.with_columns(
-        [
-            pl.when(text(column).is_null()).then(pl.lit(value)).otherwise(pl.col(column)).alias(column)
-            for column, value in (context.table.defaults or {}).items()
-        ]
-    )
-    checks: list[Check] = []
+    for values in zip(*[_values(column, context, rules) for column in context.own_columns], strict=True):
+        frame = frame.with_columns(values)
     if context.resolves:
-        frame, checks = _resolved(frame, context, rules)
+        frame = _resolved(frame.with_columns(_epoch(context, rules), _region()), context)
     if rules.derive:
-        frame = rules.derive(frame, context)
-    checks += list(_declared_checks(mapping, context, rules))
-    if rules.checks:
-        checks += list(rules.checks(context))
-    checks += list(_land_checks(context, rules))
-    checks = sorted(checks, key=lambda check: RULE_ORDER.index(check.rule))
+        frame = frame.with_columns(rules.derive(context))
+    checks = _checks(mapping, context, rules)
+    return frame.with_columns(
+        pl.any_horizontal(_findings(checks, context)).fill_null(False).alias("_is_wrong"),
+        _row_land(context, rules).alias("land_code"),
+        *_provenance(context),
+    ), checks
+
+
+def _values(column: str, context: Context, rules: TableRules) -> tuple[pl.Expr, pl.Expr]:
+    """A typed column from its text, in two steps: the value, and what stands for it where nothing was delivered."""
+    typed = _typed(column, context.own_columns[column], context, rules).alias(column)
+    defaults = context.table.defaults or {}
+    if column not in defaults:
+        return typed, pl.col(column)
+    return typed, pl.when(text(column).is_null()).then(pl.lit(defaults[column])).otherwise(pl.col(column)).alias(column)
+
+
+def _checks(mapping: _Mapping, context: Context, rules: TableRules) -> list[Check]:
+    """Every check of a delivery's rows, in the order in which they tell."""
+    checks = _resolution_checks(context) if context.resolves else []
+    checks += _declared_checks(mapping, context, rules)
+    checks += rules.checks(context) if rules.checks else []
+    checks += _land_checks(context, rules)
+    return sorted(checks, key=lambda check: RULE_ORDER.index(check.rule))
+
+
+def _findings(checks: list[Check], context: Context) -> list[pl.Expr]:
+    """What makes a row wrong, each true or not, or NULL where it cannot be said."""
     valueless = [
         text(column).is_not_null() & pl.col(column).is_null()
         for column, dtype in context.own_columns.items()
         if not isinstance(dtype, pl.String)
     ]
-    is_wrong = pl.any_horizontal(*valueless, *[check.breaks for check in checks if not check.is_detail])
-    return frame.with_columns(
-        is_wrong.fill_null(False).alias("_is_wrong"),
-        _row_land(context, rules).alias("land_code"),
+    return [*valueless, *[check.breaks for check in checks if not check.is_detail]]
+
+
+def _provenance(context: Context) -> list[pl.Expr]:
+    return [
         pl.lit(context.source).alias("source"),
         pl.lit(context.delivery_id).alias("delivery_id"),
         pl.lit(context.delivered_at).cast(pl.Datetime("us", "UTC")).alias("delivered_at"),
-    ), checks
+    ]
 
 
 def _delivered_text(column: str, delivered_names: list[str], mapping: _Mapping, context: Context) -> pl.Expr:
@@ -706,49 +737,31 @@ def _row_land(context: Context, rules: TableRules) -> pl.Expr:
 # ---------------------------------------------------------------------------------------------------------------- keys of authorities
 
 
-def _resolved(frame: pl.LazyFrame, context: Context, rules: TableRules) -> tuple[pl.LazyFrame, list[Check]]:
-    """The frame with ``authority_id`` looked up on each row's day, and the checks of the look-up.
+def _epoch(context: Context, rules: TableRules) -> pl.Expr:
+    """The epoch of a row's day: the reference has so few days on which anything changes that it is a sum of comparisons."""
+    assert context.table.day is not None
+    day = rules.day(context) if rules.day else pl.col(context.table.day)
+    starts = context.reference.resolution.starts[1:] if context.reference is not None else []
+    epoch = pl.sum_horizontal([pl.lit(0, pl.Int32), *[(day >= start).cast(pl.Int32) for start in starts]])
+    return epoch.fill_null(0).cast(pl.Int32).alias("_epoch")
 
-    Two hash joins on (service, key, epoch): the reference has so few days on which anything changes that a row's epoch is a sum of
-    comparisons, and each epoch has one answer per key.
-    """
-    table = context.table
-    assert table.day is not None
-    given, region = text("authority_id"), text("region_key")
-    is_required = not table.schema.columns()["authority_id"].nullable
-    needs_service = table.schema.columns()["service_id"].nullable
-    day = rules.day(context) if rules.day else pl.col(table.day)
-    checks = [
-        Check(
-            "malformed",
-            "region_key",
-            given.is_null() & region.is_not_null() & pl.col("_key").is_null(),
-            *_EXPECTED["region_key"],
-        )
-    ]
-    if is_required:
-        checks.append(Check("missing", "authority_id", given.is_null() & region.is_null(), "eine Behörde", "an authority"))
-    if needs_service:
-        checks.append(
-            Check(
-                "missing",
-                "service_id",
-                given.is_null() & region.is_not_null() & text("service_id").is_null(),
-                "die Leistung, ohne die der Schlüssel keine Behörde bezeichnet",
-                "the service, without which the key names no authority",
-            )
-        )
-    frame = frame.with_columns(pl.when(given.is_null()).then(normalised_key(region)).alias("_key"))
+
+def _region() -> pl.Expr:
+    """The region key in its shortest form."""
+    return normalised_key(text("region_key")).alias("_region")
+
+
+def _resolved(frame: pl.LazyFrame, context: Context) -> pl.LazyFrame:
+    """The frame with ``authority_id`` looked up for each row's ``_region`` in its ``_epoch``: two hash joins, for each epoch has one
+    answer per key."""
+    given = text("authority_id")
+    frame = frame.with_columns(pl.when(given.is_null()).then(pl.col("_region")).alias("_key"))
     if context.reference is None:
         frame = frame.with_columns(pl.lit(None, pl.String).alias("_found"), pl.lit(0, pl.UInt32).alias("_candidates"))
     else:
         resolution = context.reference.resolution
-        epoch = pl.sum_horizontal([pl.lit(0, pl.Int32), *[(day >= start).cast(pl.Int32) for start in resolution.starts[1:]]])
         frame = (
-            frame.with_columns(
-                epoch.fill_null(0).cast(pl.Int32).alias("_epoch"),
-                pl.col("service_id").cast(pl.String).fill_null("").alias("_service"),
-            )
+            frame.with_columns(pl.col("service_id").cast(pl.String).fill_null("").alias("_service"))
             .join(
                 resolution.ids.lazy(),
                 left_on=["_service", "text:authority_id", "_epoch"],
@@ -771,6 +784,33 @@ def _resolved(frame: pl.LazyFrame, context: Context, rules: TableRules) -> tuple
                 .alias("_candidates"),
             )
         )
+    return frame.with_columns(pl.col("_found").alias("authority_id"))
+
+
+def _resolution_checks(context: Context) -> list[Check]:
+    """The checks of the look-up."""
+    given, region = text("authority_id"), text("region_key")
+    declared = context.table.schema.columns()
+    checks = [
+        Check(
+            "malformed",
+            "region_key",
+            given.is_null() & region.is_not_null() & pl.col("_key").is_null(),
+            *_EXPECTED["region_key"],
+        )
+    ]
+    if not declared["authority_id"].nullable:
+        checks.append(Check("missing", "authority_id", given.is_null() & region.is_null(), "eine Behörde", "an authority"))
+    if declared["service_id"].nullable:
+        checks.append(
+            Check(
+                "missing",
+                "service_id",
+                given.is_null() & region.is_not_null() & text("service_id").is_null(),
+                "die Leistung, ohne die der Schlüssel keine Behörde bezeichnet",
+                "the service, without which the key names no authority",
+            )
+        )
     for column, is_named in (("authority_id", given.is_not_null()), ("region_key", given.is_null() & region.is_not_null())):
         checks.append(
             Check(
@@ -790,7 +830,198 @@ def _resolved(frame: pl.LazyFrame, context: Context, rules: TableRules) -> tuple
             "a key in whose area exactly one authority is competent",
         )
     )
-    return frame.with_columns(pl.col("_found").alias("authority_id")), checks
+    return checks
+
+
+# ------------------------------------------------------------------------------------------------------------------- distinct texts
+
+
+#: What the look-up of an authority is made of, besides the epoch, and what it makes of it.
+_PLACE = ("authority_id", "region_key", "service_id")
+_PLACE_ROOTS = {*[f"text:{column}" for column in _PLACE], "_key", "_candidates", "_found"}
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """The distinct texts of one column: ``text:<column>``, ``<column>`` and ``_is_wrong:<column>`` in ``frame``, by the codes that
+    ``code`` tells of a row; the last one is that of a row without text. A column that is not delivered has one."""
+
+    frame: pl.DataFrame
+    code: pl.Expr
+
+    def of_rows(self, name: str) -> pl.Expr:
+        """A column of ``frame`` for every row."""
+        values = self.frame[name]
+        found = pl.lit(values[0], values.dtype) if len(values) == 1 else pl.lit(values).gather(self.code)
+        return found.alias(name)
+
+
+class _Look:
+    """Rows whose columns are codes of distinct texts, typed and checked by these texts.
+
+    An expression that asks for one column alone is tried on its distinct texts; what is about the authority on the distinct combinations
+    of key, service and epoch; the rest, which compares values, on the rows. Rows with a finding are ``doubtful``; ``rows`` has the others.
+    """
+
+    def __init__(
+        self,
+        coded: pl.DataFrame,
+        texts: dict[str, _Texts],
+        across: list[pl.Expr],
+        places: list[pl.Expr],
+        context: Context,
+        rules: TableRules,
+    ):
+        self._coded, self._texts, self._across, self._places = coded, texts, across, places
+        self._context, self._rules = context, rules
+        self._names = ["_row", *context.table.polars_schema().names()]
+        # a slice that is the whole delivery is made once, others as often as they are needed
+        self._slice = functools.lru_cache(maxsize=1)(self._made)
+        self.height = coded.height
+        changed = (
+            {"authority_id", *[expression.meta.output_name() for expression in rules.derive(context)]} if rules.derive else set()
+        )
+        self.constant = {column for column, one in texts.items() if one.frame.height == 1} - changed
+        self.constant |= {"source"} if context.is_federal else {"source", "land_code"}
+        is_wrong = [self._slice(start)["_is_wrong"] for start in range(0, coded.height, _SLICE_ROWS)]
+        wrong = pl.concat(is_wrong) if is_wrong else pl.Series(dtype=pl.Boolean)
+        self.rows_right = coded.height - int(wrong.sum())
+        self.doubtful = coded.filter(wrong).lazy()
+
+    @classmethod
+    def at(cls, raw: pl.LazyFrame, delivered: list[str], mapping: _Mapping, context: Context, rules: TableRules) -> _Look | None:
+        """The rows of ``raw``, or None where they are not codes, cannot be told apart by them, or need more than single columns."""
+        schema = raw.collect_schema()
+        are_codes = all(isinstance(schema[f"raw:{position}"], pl.Categorical) for position in range(len(delivered)))
+        if (
+            not are_codes
+            or len(schema) != len(delivered) + 1
+            or context.reference is None
+            or not context.resolves
+            or rules.prepare
+        ):
+            return None
+        coded = raw.collect()
+        checks = _checks(mapping, context, rules)
+        derived = {expression.meta.output_name() for expression in rules.derive(context)} if rules.derive else set()
+        alone: dict[str, list[pl.Expr]] = {column: [] for column in context.mapped_columns}
+        across, places = [], []
+        for finding in _findings(checks, context):
+            roots = set(finding.meta.root_names())
+            columns = {root.removeprefix("text:") for root in roots} & alone.keys()
+            if len(columns) == 1 and roots <= {f"text:{column}" for column in columns} | (columns - derived - {"authority_id"}):
+                alone[columns.pop()].append(finding)
+            elif roots <= _PLACE_ROOTS:
+                places.append(finding)
+            elif roots != {"_malformed"}:
+                across.append(finding)
+        texts: dict[str, _Texts] = {}
+        for together in _together(list(alone), mapping):
+            texts |= _texts(coded, {column: alone[column] for column in together}, delivered, mapping, context, rules)
+        if math.prod(texts[column].frame.height for column in _PLACE) >= 2**53:
+            return None
+        return cls(coded, texts, across, places, context, rules)
+
+    def rows(self) -> pl.LazyFrame:
+        """``_row`` and the canonical columns of the rows without a finding, in their order; made while they are read."""
+
+        def source(
+            columns: list[str] | None, predicate: pl.Expr | None, rows: int | None, batch: int | None
+        ) -> Iterator[pl.DataFrame]:
+            for start in range(0, max(self._coded.height, 1), _SLICE_ROWS):
+                frame = self._slice(start)
+                frame = frame.filter(~pl.col("_is_wrong")) if frame["_is_wrong"].any() else frame
+                frame = frame if predicate is None else frame.filter(predicate)
+                yield frame.select(columns or self._names)
+
+        schema = {"_row": pl.Int64(), **self._context.table.polars_schema()}
+        return register_io_source(source, schema=schema)
+
+    def _made(self, start: int) -> pl.DataFrame:
+        """A slice of the rows: canonical columns, ``_row`` and ``_is_wrong``."""
+        context, rules, texts = self._context, self._rules, self._texts
+        needed = {root for finding in self._across for root in finding.meta.root_names() if root.startswith("text:")}
+        doubted = [column for column, one in texts.items() if one.frame[f"_is_wrong:{column}"].any()]
+        frame = self._coded.slice(start, _SLICE_ROWS).select(
+            pl.col("_row").cast(pl.Int64),
+            *[texts[column].of_rows(column) for column in context.own_columns if column != "authority_id"],
+            *[texts[name.removeprefix("text:")].of_rows(name) for name in needed],
+            *[texts[column].of_rows(f"_is_wrong:{column}") for column in doubted],
+            *[texts[column].code.cast(pl.UInt64).alias(f"_code:{column}") for column in _PLACE],
+        )
+        frame = frame.with_columns(_epoch(context, rules))
+        place = pl.col("_epoch").cast(pl.UInt64)
+        for column in _PLACE:
+            place = place * texts[column].frame.height + pl.col(f"_code:{column}")
+        frame = frame.with_columns(place.alias("_place"))
+        frame = frame.join(self._looked_up(frame), on="_place", how="left", maintain_order="left")
+        if rules.derive:
+            frame = frame.with_columns(rules.derive(context))
+        findings = [pl.any_horizontal(self._across)] if self._across else []
+        findings += [pl.col("_is_wrong:place"), *[pl.col(f"_is_wrong:{column}") for column in doubted]]
+        return frame.with_columns(pl.any_horizontal(findings).fill_null(False).alias("_is_wrong"), *_provenance(context)).select(
+            "_is_wrong", *self._names
+        )
+
+    def _looked_up(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The authority and the Land of every ``_place`` of a slice, and whether anything is wrong with it."""
+        rest = frame.select(pl.col("_place").unique())
+        for column in reversed(_PLACE):
+            height = self._texts[column].frame.height
+            rest = rest.with_columns(
+                (pl.col(rest.columns[-1]) % height).alias(f"_code:{column}"),
+                (pl.col(rest.columns[-1]) // height).alias(f"_rest:{column}"),
+            )
+        places = rest.lazy().with_columns(pl.col(rest.columns[-1]).cast(pl.Int32).alias("_epoch"))
+        for column in _PLACE:
+            own = {f"text:{column}", {"region_key": "_region"}.get(column, column)} - {"authority_id"}
+            values = [self._texts[column].frame[name] for name in sorted(own)]
+            places = places.with_columns([pl.lit(one).gather(pl.col(f"_code:{column}")).alias(one.name) for one in values])
+        return (
+            _resolved(places, self._context)
+            .select(
+                "_place",
+                "authority_id",
+                _row_land(self._context, self._rules).alias("land_code"),
+                pl.any_horizontal(self._places).fill_null(False).alias("_is_wrong:place"),
+            )
+            .collect(engine="in-memory")
+        )
+
+
+def _together(columns: list[str], mapping: _Mapping) -> list[list[str]]:
+    """Columns by what is delivered of them: each on its own, and all that are not delivered."""
+    return [[column for column in columns if column not in mapping.delivered], *[[c] for c in columns if c in mapping.delivered]]
+
+
+def _texts(
+    coded: pl.DataFrame,
+    findings: Mapping[str, list[pl.Expr]],
+    delivered: list[str],
+    mapping: _Mapping,
+    context: Context,
+    rules: TableRules,
+) -> dict[str, _Texts]:
+    """The distinct texts of columns, typed, with what ``findings`` say of them; the columns are one, or none is delivered."""
+    names = {f"raw:{delivered.index(mapping.delivered[column])}" for column in findings if column in mapping.delivered}
+    if names:
+        [name] = names
+        code = pl.col(name).to_physical()
+        count = int(coded.select(code.max() + 1).item() or 0)
+        every = pl.int_range(count, dtype=pl.UInt32, eager=True).cat.to(coded.schema[name]).cast(pl.String)
+        frame, code = pl.DataFrame({name: [*every, None]}, schema={name: pl.String}), code.fill_null(count)
+    else:
+        frame, code = pl.DataFrame({"": [None]}, schema={"": pl.String}), pl.lit(0, pl.UInt32)
+    frame = frame.select(_delivered_text(column, delivered, mapping, context).alias(f"text:{column}") for column in findings)
+    frame = frame.with_columns(_region()) if "region_key" in findings else frame
+    own = [_values(column, context, rules) for column in findings if column in context.own_columns]
+    for values in zip(*own, strict=True):
+        frame = frame.with_columns(values)
+    frame = frame.with_columns(
+        pl.any_horizontal(pl.lit(False), *found).fill_null(False).alias(f"_is_wrong:{column}")
+        for column, found in findings.items()
+    )
+    return {column: _Texts(frame, code) for column in findings}
 
 
 # ---------------------------------------------------------------------------------------------------------------------- quarantine
@@ -875,8 +1106,10 @@ def _quarantine_columns(context: Context) -> list[pl.Expr | str]:
     ]
 
 
-def _repeated(rows: pl.LazyFrame, rules: TableRules, context: Context) -> pl.DataFrame:
+def _repeated(rows: pl.LazyFrame, rules: TableRules, context: Context, constant: Container[str] = ()) -> pl.DataFrame:
     """The rows that repeat or contradict another one: ``_row``, rule, column, reason, reason_en.
+
+    ``constant``: columns in which all rows are equal.
 
     Of identical rows the first is kept and the others are ``duplicate``; what is left under one key with different content is all
     ``conflict``. Keys are compared by hash first, and exactly where hashes meet.
@@ -884,12 +1117,14 @@ def _repeated(rows: pl.LazyFrame, rules: TableRules, context: Context) -> pl.Dat
     names = list(context.own_columns)
     key = rules.key() if rules.key else [pl.col(name) for name in context.table.key if name in names]
     key = [pl.col("land_code"), *key]
-    hashed = rows.select("_row", pl.struct(key).hash(seed=7).alias("_hash"))
-    partitions = 1 + int(rows.select(pl.len()).collect().item()) // _PARTITION_ROWS
-    several = []
+    telling = [part for part in key if part.meta.output_name() not in constant] or key
+    hashed = rows.select("_row", pl.struct(telling).hash(seed=7).alias("_hash")).collect(engine="streaming")
+    partitions = 1 + hashed.height // _PARTITION_ROWS
+    several = [pl.DataFrame(schema={"_row": pl.Int64})]
     for partition in range(partitions):
         part = hashed if partitions == 1 else hashed.filter(pl.col("_hash") % partitions == partition)
-        several.append(part.filter(pl.col("_hash").is_duplicated()).select("_row").collect(engine="streaming"))
+        if part["_hash"].n_unique() < part.height:
+            several.append(part.filter(pl.col("_hash").is_duplicated()).select("_row"))
     suspects = pl.concat(several)
     empty = pl.DataFrame(
         schema={"_row": pl.Int64, "rule": pl.String, "column": pl.String, "reason": pl.String, "reason_en": pl.String}

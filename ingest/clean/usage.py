@@ -11,8 +11,8 @@ def _period(context: Context) -> pl.Expr:
     return pl.when(pl.col("grain") == "month").then(pl.col("period").dt.month_start()).otherwise(pl.col("period"))
 
 
-def _derive(frame: pl.LazyFrame, context: Context) -> pl.LazyFrame:
-    return frame.with_columns(_period(context).alias("period"))
+def _derive(context: Context) -> list[pl.Expr]:
+    return [_period(context).alias("period")]
 
 
 RULES = TableRules(derive=_derive, day=_period)

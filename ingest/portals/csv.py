@@ -14,7 +14,9 @@ import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+from polars import selectors as cs
 
 from ingest.landfile import Source
 from ingest.landing import Part
@@ -36,16 +38,16 @@ class Csv:
         return base.get_whole(client, source, request, ACCEPT)
 
     def read(self, paths: Sequence[Path], source: Source) -> pl.LazyFrame:
-        """All parts, by column name."""
+        """All parts, by column name; columns of a single one are Categorical where its rows are plain."""
         parts = [self._read(path.read_bytes(), source).drop("_row") for path in paths]
-        return base.raw_frame(pl.concat(parts, how="diagonal"))
+        return base.raw_frame(parts[0] if len(parts) == 1 else pl.concat(map(_as_text, parts), how="diagonal"))
 
     def read_as_seen(self, path: Path, source: Source) -> pl.LazyFrame:
         """One file, each row numbered by the line of the file on which it begins."""
         return self._read(path.read_bytes(), source).lazy()
 
     def _read(self, data: bytes, source: Source) -> pl.DataFrame:
-        if base.kind_of(data[:2000]) != "unbekannter Inhalt" or not data.strip():
+        if base.kind_of(data[:2000]) != "unbekannter Inhalt" or data.isspace():
             raise base.instead(
                 data[:2000],
                 "einer CSV-Datei",
@@ -53,8 +55,16 @@ class Csv:
                 "Adresse und Format im Land-File prüfen",
                 "check address and format in the Land file",
             )
-        text = base.decode(data, source.reading.encoding)
-        frame = _tidy(_table(text, source.reading.delimiter, source.reading.header_row)[1].drop("_last"))
+        reading = source.reading
+        # Polars is as strict about UTF-8 as `decode` is
+        frame = _coded(
+            data if reading.encoding in (None, "utf-8") else base.decode(data, reading.encoding).encode(),
+            reading.delimiter,
+            reading.header_row,
+        )
+        if frame is None:
+            text = base.decode(data, reading.encoding)
+            frame = _tidy(_table(text, reading.delimiter, reading.header_row)[1].drop("_last"))
         base.require_columns(
             frame.columns,
             source,
@@ -91,12 +101,61 @@ def _table(text: str, delimiter: str | None, header_row: int) -> tuple[str, pl.D
             f"Line {header_row} of the file should hold the column names and is empty or missing: "
             "check reading.header_row in the Land file.",
         )
-    delimiter = delimiter or max(DELIMITERS, key=header.count)
+    delimiter = delimiter or _delimiter(header)
     fields = next(csv.reader([header], delimiter=delimiter), []) if '"' in header else header.split(delimiter)
     names = base.column_names(fields)
     if '"' in body:
         return delimiter, _quoted(body, delimiter, names, header_row)
     return delimiter, _plain(body.split("\n"), delimiter, names, header_row)
+
+
+def _delimiter(header: str) -> str:
+    return max(DELIMITERS, key=header.count)
+
+
+def _coded(data: bytes, delimiter: str | None, header_row: int) -> pl.DataFrame | None:
+    """UTF-8 text in which every line after the header is as many fields as the header: columns as codes of their distinct texts, and
+    ``_row``. None for all other text, which ``_table`` reads.
+
+    Polars fills up a row that is too short and refuses one that is too long: where none is refused, the number of delimiters tells.
+    """
+    begun = above = 0
+    for _ in range(header_row):
+        begun, above = above, data.find(b"\n", above) + 1
+    if not above or any(mark in data for mark in (b'"', b"\r", b"\0")):
+        return None
+    data = data.rstrip(b"\n") if data.endswith(b"\n\n") else data
+    try:
+        header = data[begun : above - 1].decode("utf-8-sig")
+        delimiter = delimiter or _delimiter(header)
+        names = base.column_names(header.split(delimiter))
+        frame = pl.read_csv(
+            data,
+            has_header=False,
+            skip_lines=header_row,
+            # categories of their own, so that they go with the frame
+            schema={name: pl.Categorical(pl.Categories.random()) for name in names},
+            separator=delimiter,
+            quote_char=None,
+        )
+    except (UnicodeError, pl.exceptions.PolarsError):
+        return None
+    if len(names) == 1 or not header.strip() or not frame.height:
+        return None
+    if frame.to_series(len(names) - 1).null_count():
+        delimiters = np.count_nonzero(np.frombuffer(data, np.uint8, offset=above) == ord(delimiter))
+        if frame.height * (len(names) - 1) != delimiters:
+            return None
+    frame = frame.with_columns(pl.int_range(header_row + 1, header_row + 1 + pl.len(), dtype=pl.Int64).alias("_row"))
+    # by position: a delivered name may be a pattern for columns
+    if frame.select((pl.nth(0).unique().cast(pl.String).str.strip_chars(" \t").fill_null("") == "").any()).item():
+        fields = pl.nth(range(len(names))).cast(pl.String)
+        frame = frame.filter(~pl.all_horizontal(fields.str.strip_chars(" \t").fill_null("") == ""))
+    return frame
+
+
+def _as_text(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(cs.categorical().cast(pl.String))
 
 
 def _plain(lines: list[str], delimiter: str, names: list[str], above: int) -> pl.DataFrame:
