@@ -214,7 +214,7 @@ def clean_frame(raw: pl.LazyFrame, context: Context, rules: TableRules, clean_pa
     stage_bad = quarantine_path.with_name(f"{quarantine_path.name}.stage")
     try:
         if look is not None and look.rows_right == look.height:
-            rows_delivered, clean, quarantined = look.height, look.rows(), pl.LazyFrame(schema=QUARANTINE_SCHEMA)
+            rows_delivered, clean, quarantined = look.height, look.rows(), pl.DataFrame(schema=QUARANTINE_SCHEMA).lazy()
         else:
             typed, checks = _checked(doubtful, delivered, mapping, context, rules)
             good = typed.filter(~pl.col("_is_wrong")).select("_row", *context.table.polars_schema().names())
@@ -241,8 +241,8 @@ def clean_frame(raw: pl.LazyFrame, context: Context, rules: TableRules, clean_pa
             again = _raw_text(raw.join(repeated.lazy(), on="_row", how="inner"), delivered)
             quarantined = pl.concat([quarantined, again.select(_quarantine_columns(context))])
             clean = clean.join(repeated.lazy().select("_row"), on="_row", how="anti", maintain_order="left")
-        quarantined.sort("row_number", maintain_order=True).sink_parquet(quarantine_path, compression="zstd")
         clean.drop("_row").sink_parquet(clean_path, compression="zstd")
+        quarantined.sort("row_number", maintain_order=True).sink_parquet(quarantine_path, compression="zstd")
         rows_clean = int(pl.scan_parquet(clean_path).select(pl.len()).collect().item())
     finally:
         stage.unlink(missing_ok=True)
@@ -407,7 +407,7 @@ def _provenance(context: Context) -> list[pl.Expr]:
 
 def _delivered_text(column: str, delivered_names: list[str], mapping: _Mapping, context: Context) -> pl.Expr:
     if column in mapping.delivered:
-        stripped = pl.col(f"raw:{delivered_names.index(mapping.delivered[column])}").str.strip_chars()
+        stripped = pl.col(f"raw:{delivered_names.index(mapping.delivered[column])}").cast(pl.String).str.strip_chars()
         delivered = pl.when(stripped != "").then(stripped)
         words = {str(word).strip(): _word(value) for word, value in context.values.get(column, {}).items()}
         return delivered.replace(list(words), list(words.values())) if words else delivered
@@ -861,32 +861,29 @@ class _Look:
 
     An expression that asks for one column alone is tried on its distinct texts; what is about the authority on the distinct combinations
     of key, service and epoch; the rest, which compares values, on the rows. Rows with a finding are ``doubtful``; ``rows`` has the others.
+    In the columns ``constant`` all rows are equal.
     """
 
     def __init__(
         self,
         coded: pl.DataFrame,
         texts: dict[str, _Texts],
-        across: list[pl.Expr],
         places: list[pl.Expr],
+        across: list[pl.Expr],
         context: Context,
         rules: TableRules,
     ):
-        self._coded, self._texts, self._across, self._places = coded, texts, across, places
+        self._coded, self._texts, self._places, self._across = coded, texts, places, across
         self._context, self._rules = context, rules
-        self._names = ["_row", *context.table.polars_schema().names()]
-        # a slice that is the whole delivery is made once, others as often as they are needed
-        self._slice = functools.lru_cache(maxsize=1)(self._made)
+        self._schema = pl.Schema({"_row": pl.Int64(), **context.table.polars_schema()})
+        self._last: tuple[int, pl.DataFrame] | None = None
         self.height = coded.height
-        changed = (
-            {"authority_id", *[expression.meta.output_name() for expression in rules.derive(context)]} if rules.derive else set()
-        )
-        self.constant = {column for column, one in texts.items() if one.frame.height == 1} - changed
-        self.constant |= {"source"} if context.is_federal else {"source", "land_code"}
-        is_wrong = [self._slice(start)["_is_wrong"] for start in range(0, coded.height, _SLICE_ROWS)]
-        wrong = pl.concat(is_wrong) if is_wrong else pl.Series(dtype=pl.Boolean)
-        self.rows_right = coded.height - int(wrong.sum())
-        self.doubtful = coded.filter(wrong).lazy()
+        wrong = [self._slice(start)["_is_wrong"] for start in range(0, self.height, _SLICE_ROWS)]
+        is_wrong = pl.concat(wrong) if wrong else pl.Series(dtype=pl.Boolean)
+        self.rows_right = self.height - int(is_wrong.sum())
+        self.doubtful = coded.filter(is_wrong).lazy()
+        unchanging = {column for column, one in texts.items() if one.frame.height == 1}
+        self.constant = unchanging - _changed(context, rules) | ({"source"} if context.is_federal else {"source", "land_code"})
 
     @classmethod
     def at(cls, raw: pl.LazyFrame, delivered: list[str], mapping: _Mapping, context: Context, rules: TableRules) -> _Look | None:
@@ -896,31 +893,27 @@ class _Look:
         if (
             not are_codes
             or len(schema) != len(delivered) + 1
+            or rules.prepare
             or context.reference is None
             or not context.resolves
-            or rules.prepare
         ):
             return None
-        coded = raw.collect()
-        checks = _checks(mapping, context, rules)
-        derived = {expression.meta.output_name() for expression in rules.derive(context)} if rules.derive else set()
         alone: dict[str, list[pl.Expr]] = {column: [] for column in context.mapped_columns}
-        across, places = [], []
-        for finding in _findings(checks, context):
+        places, across = [], []
+        for finding in _findings(_checks(mapping, context, rules), context):
             roots = set(finding.meta.root_names())
             columns = {root.removeprefix("text:") for root in roots} & alone.keys()
-            if len(columns) == 1 and roots <= {f"text:{column}" for column in columns} | (columns - derived - {"authority_id"}):
+            if len(columns) == 1 and roots <= {f"text:{column}" for column in columns} | (columns - _changed(context, rules)):
                 alone[columns.pop()].append(finding)
             elif roots <= _PLACE_ROOTS:
                 places.append(finding)
             elif roots != {"_malformed"}:
                 across.append(finding)
-        texts: dict[str, _Texts] = {}
-        for together in _together(list(alone), mapping):
-            texts |= _texts(coded, {column: alone[column] for column in together}, delivered, mapping, context, rules)
+        coded = raw.collect()
+        texts = _texts(coded, alone, delivered, mapping, context, rules)
         if math.prod(texts[column].frame.height for column in _PLACE) >= 2**53:
             return None
-        return cls(coded, texts, across, places, context, rules)
+        return cls(coded, texts, places, across, context, rules)
 
     def rows(self) -> pl.LazyFrame:
         """``_row`` and the canonical columns of the rows without a finding, in their order; made while they are read."""
@@ -928,70 +921,71 @@ class _Look:
         def source(
             columns: list[str] | None, predicate: pl.Expr | None, rows: int | None, batch: int | None
         ) -> Iterator[pl.DataFrame]:
-            for start in range(0, max(self._coded.height, 1), _SLICE_ROWS):
+            for start in range(0, max(self.height, 1), _SLICE_ROWS):
                 frame = self._slice(start)
                 frame = frame.filter(~pl.col("_is_wrong")) if frame["_is_wrong"].any() else frame
                 frame = frame if predicate is None else frame.filter(predicate)
-                yield frame.select(columns or self._names)
+                yield frame.select(columns or self._schema.names())
 
-        schema = {"_row": pl.Int64(), **self._context.table.polars_schema()}
-        return register_io_source(source, schema=schema)
+        return register_io_source(source, schema=self._schema)
 
-    def _made(self, start: int) -> pl.DataFrame:
-        """A slice of the rows: canonical columns, ``_row`` and ``_is_wrong``."""
+    def _slice(self, start: int) -> pl.DataFrame:
+        """A slice of the rows: one that is the whole delivery is made once, others as often as they are asked for."""
+        if self._last is None or self._last[0] != start:
+            self._last = start, self._made(self._coded.slice(start, _SLICE_ROWS))
+        return self._last[1]
+
+    def _made(self, coded: pl.DataFrame) -> pl.DataFrame:
+        """The canonical columns, ``_row`` and ``_is_wrong`` of some rows."""
         context, rules, texts = self._context, self._rules, self._texts
         needed = {root for finding in self._across for root in finding.meta.root_names() if root.startswith("text:")}
         doubted = [column for column, one in texts.items() if one.frame[f"_is_wrong:{column}"].any()]
-        frame = self._coded.slice(start, _SLICE_ROWS).select(
-            pl.col("_row").cast(pl.Int64),
-            *[texts[column].of_rows(column) for column in context.own_columns if column != "authority_id"],
-            *[texts[name.removeprefix("text:")].of_rows(name) for name in needed],
-            *[texts[column].of_rows(f"_is_wrong:{column}") for column in doubted],
-            *[texts[column].code.cast(pl.UInt64).alias(f"_code:{column}") for column in _PLACE],
-        )
-        frame = frame.with_columns(_epoch(context, rules))
         place = pl.col("_epoch").cast(pl.UInt64)
         for column in _PLACE:
             place = place * texts[column].frame.height + pl.col(f"_code:{column}")
-        frame = frame.with_columns(place.alias("_place"))
-        frame = frame.join(self._looked_up(frame), on="_place", how="left", maintain_order="left")
-        if rules.derive:
-            frame = frame.with_columns(rules.derive(context))
-        findings = [pl.any_horizontal(self._across)] if self._across else []
-        findings += [pl.col("_is_wrong:place"), *[pl.col(f"_is_wrong:{column}") for column in doubted]]
-        return frame.with_columns(pl.any_horizontal(findings).fill_null(False).alias("_is_wrong"), *_provenance(context)).select(
-            "_is_wrong", *self._names
-        )
-
-    def _looked_up(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The authority and the Land of every ``_place`` of a slice, and whether anything is wrong with it."""
-        rest = frame.select(pl.col("_place").unique())
-        for column in reversed(_PLACE):
-            height = self._texts[column].frame.height
-            rest = rest.with_columns(
-                (pl.col(rest.columns[-1]) % height).alias(f"_code:{column}"),
-                (pl.col(rest.columns[-1]) // height).alias(f"_rest:{column}"),
-            )
-        places = rest.lazy().with_columns(pl.col(rest.columns[-1]).cast(pl.Int32).alias("_epoch"))
-        for column in _PLACE:
-            own = {f"text:{column}", {"region_key": "_region"}.get(column, column)} - {"authority_id"}
-            values = [self._texts[column].frame[name] for name in sorted(own)]
-            places = places.with_columns([pl.lit(one).gather(pl.col(f"_code:{column}")).alias(one.name) for one in values])
-        return (
-            _resolved(places, self._context)
+        frame = (
+            coded.lazy()
             .select(
-                "_place",
-                "authority_id",
-                _row_land(self._context, self._rules).alias("land_code"),
-                pl.any_horizontal(self._places).fill_null(False).alias("_is_wrong:place"),
+                pl.col("_row").cast(pl.Int64),
+                *[texts[column].of_rows(column) for column in context.own_columns if column != "authority_id"],
+                *[texts[name.removeprefix("text:")].of_rows(name) for name in needed],
+                *[texts[column].of_rows(f"_is_wrong:{column}") for column in doubted],
+                *[texts[column].code.alias(f"_code:{column}") for column in _PLACE],
             )
+            .with_columns(_epoch(context, rules))
+            .with_columns(place.alias("_place"))
+            .collect(engine="in-memory")
+        )
+        findings = [pl.col("_is_wrong:place"), *[pl.col(f"_is_wrong:{column}") for column in doubted], *self._across]
+        return (
+            frame.lazy()
+            .join(self._looked_up(frame["_place"].unique()), on="_place", how="left", maintain_order="left")
+            .with_columns(rules.derive(context) if rules.derive else [])
+            .with_columns(pl.any_horizontal(findings).fill_null(False).alias("_is_wrong"), *_provenance(context))
+            .select("_is_wrong", *self._schema.names())
             .collect(engine="in-memory")
         )
 
+    def _looked_up(self, distinct: pl.Series) -> pl.LazyFrame:
+        """The authority and the Land of every ``_place``, and whether anything is wrong with it."""
+        codes, rest = [], pl.col("_place")
+        for column in reversed(_PLACE):
+            frame = self._texts[column].frame
+            own = {f"text:{column}", "_region" if column == "region_key" else column} - {"authority_id"}
+            codes += [pl.lit(frame[name]).gather(rest % frame.height).alias(name) for name in sorted(own)]
+            rest = rest // frame.height
+        places = distinct.to_frame().lazy().with_columns(*codes, rest.cast(pl.Int32).alias("_epoch"))
+        return _resolved(places, self._context).select(
+            "_place",
+            "authority_id",
+            _row_land(self._context, self._rules).alias("land_code"),
+            pl.any_horizontal(self._places).fill_null(False).alias("_is_wrong:place"),
+        )
 
-def _together(columns: list[str], mapping: _Mapping) -> list[list[str]]:
-    """Columns by what is delivered of them: each on its own, and all that are not delivered."""
-    return [[column for column in columns if column not in mapping.delivered], *[[c] for c in columns if c in mapping.delivered]]
+
+def _changed(context: Context, rules: TableRules) -> set[str]:
+    """Typed columns that hold something else than what follows from their own text."""
+    return {"authority_id", *[expression.meta.output_name() for expression in (rules.derive(context) if rules.derive else [])]}
 
 
 def _texts(
@@ -1002,26 +996,35 @@ def _texts(
     context: Context,
     rules: TableRules,
 ) -> dict[str, _Texts]:
-    """The distinct texts of columns, typed, with what ``findings`` say of them; the columns are one, or none is delivered."""
-    names = {f"raw:{delivered.index(mapping.delivered[column])}" for column in findings if column in mapping.delivered}
-    if names:
-        [name] = names
-        code = pl.col(name).to_physical()
-        count = int(coded.select(code.max() + 1).item() or 0)
-        every = pl.int_range(count, dtype=pl.UInt32, eager=True).cat.to(coded.schema[name]).cast(pl.String)
-        frame, code = pl.DataFrame({name: [*every, None]}, schema={name: pl.String}), code.fill_null(count)
-    else:
-        frame, code = pl.DataFrame({"": [None]}, schema={"": pl.String}), pl.lit(0, pl.UInt32)
-    frame = frame.select(_delivered_text(column, delivered, mapping, context).alias(f"text:{column}") for column in findings)
-    frame = frame.with_columns(_region()) if "region_key" in findings else frame
-    own = [_values(column, context, rules) for column in findings if column in context.own_columns]
-    for values in zip(*own, strict=True):
-        frame = frame.with_columns(values)
-    frame = frame.with_columns(
-        pl.any_horizontal(pl.lit(False), *found).fill_null(False).alias(f"_is_wrong:{column}")
-        for column, found in findings.items()
+    """The distinct texts of every column, typed, with what ``findings`` say of them."""
+    raw = {column: f"raw:{delivered.index(name)}" for column, name in mapping.delivered.items()}
+    counts = coded.select((pl.col(name).to_physical().max() + 1).fill_null(0) for name in dict.fromkeys(raw.values())).row(
+        0, named=True
     )
-    return {column: _Texts(frame, code) for column in findings}
+
+    def typed(frame: pl.LazyFrame, columns: list[str]) -> pl.LazyFrame:
+        frame = frame.select(_delivered_text(column, delivered, mapping, context).alias(f"text:{column}") for column in columns)
+        frame = frame.with_columns(_region()) if "region_key" in columns else frame
+        for values in zip(*[_values(c, context, rules) for c in columns if c in context.own_columns], strict=True):
+            frame = frame.with_columns(values)
+        return frame.with_columns(
+            pl.any_horizontal(pl.lit(False), *findings[column]).fill_null(False).alias(f"_is_wrong:{column}")
+            for column in columns
+        )
+
+    def distinct(name: str) -> pl.LazyFrame:
+        code = pl.int_range(counts[name] + 1, dtype=pl.UInt32)
+        known = pl.when(code < counts[name]).then(code)
+        return pl.LazyFrame().select(known.cat.to(coded.schema[name]).alias(name))
+
+    others = [column for column in findings if column not in raw]
+    none = pl.LazyFrame({"": [None]}, schema={"": pl.String})
+    frames = [typed(none, others), *[typed(distinct(raw[column]), [column]) for column in raw]]
+    undelivered, *own = pl.collect_all(frames, engine="in-memory")
+    return {column: _Texts(undelivered, pl.lit(0, pl.UInt32)) for column in others} | {
+        column: _Texts(frame, pl.col(raw[column]).to_physical().fill_null(counts[raw[column]]))
+        for column, frame in zip(raw, own, strict=True)
+    }
 
 
 # ---------------------------------------------------------------------------------------------------------------------- quarantine
