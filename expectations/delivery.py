@@ -17,7 +17,7 @@ import duckdb
 
 from expectations import thresholds as limits
 from expectations.results import CheckResult
-from expectations.runner import Check, Suite, identifier, literal, reading, run
+from expectations.runner import Check, Suite, identifier, literal, reading_again, run
 
 SUITE = "delivery"
 
@@ -41,6 +41,9 @@ _DATES = ("period", "period_start", "period_end", "valid_from", "valid_to", "pop
 
 #: Whole numbers that are no counts.
 _NOT_COUNTS = ("wave", "planned_wave", "year")
+
+#: A file of so many bytes is held in memory while it is checked.
+_SMALL_BYTES = 200_000
 
 Thresholds = Mapping[str, limits.Threshold]
 
@@ -80,7 +83,7 @@ def check_delivery(
     if problem is not None:
         return [_unreadable(table, problem, problem, problem_en or problem, is_broken=False)]
     limit = limits.load() if thresholds is None else thresholds
-    with reading() as connection:
+    with reading_again() as connection:
         try:
             columns = _open(connection, clean_parquet, quarantine_parquet, predecessor_parquet)
         except duckdb.Error as error:
@@ -122,7 +125,7 @@ def check_delivery(
             checks += _identity(columns, limit, whole=expects_full_list)
             if "amount_eur" in columns:
                 checks += _unit(key, limit)
-        return run(connection, [Suite(SUITE, table, "select * from profile", checks)])
+        return run(connection, [Suite(SUITE, table, "select * from profile", checks, at_once=True)])
 
 
 def _unreadable(table: str, observed: str, german: str, english: str, *, is_broken: bool) -> CheckResult:
@@ -132,10 +135,14 @@ def _unreadable(table: str, observed: str, german: str, english: str, *, is_brok
 
 
 def _open(connection: duckdb.DuckDBPyConnection, clean: Path, quarantine: Path, predecessor: Path | None) -> dict[str, str]:
-    """Name the files ``clean``, ``quarantine`` and ``predecessor``; return the clean columns with their types."""
-    connection.execute(f"create view clean as select * from read_parquet({literal(clean)})")
-    if predecessor is not None:
-        connection.execute(f"create view predecessor as select * from read_parquet({literal(predecessor)})")
+    """Name the files ``clean``, ``quarantine`` and ``predecessor``; return the clean columns with their types.
+
+    A small file is read once, for opening it again for every check takes longer than the checks.
+    """
+    for name, path in (("clean", clean), ("predecessor", predecessor)):
+        if path is not None:
+            kind = "table" if path.exists() and path.stat().st_size < _SMALL_BYTES else "view"
+            connection.execute(f"create {kind} {name} as select * from read_parquet({literal(path)})")
     if quarantine.exists():
         connection.execute(f"create view quarantine as select * from read_parquet({literal(quarantine)})")
     else:  # nothing was quarantined; where something was, `rows_add_up` fails

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -12,7 +13,7 @@ import pytest
 
 from expectations import thresholds
 from expectations.results import CheckResult, Severity, passed, refusal
-from expectations.runner import Check, Suite, identifier, literal, reading, run
+from expectations.runner import Check, Suite, identifier, literal, reading, reading_again, run
 
 NUMBERS = """
 create table numbers as
@@ -70,6 +71,34 @@ def test_what_cannot_run_is_broken_and_failed_and_the_rest_runs() -> None:
     assert [(r.passed, r.is_broken) for r in (missing, wrong, fine)] == [(False, True), (False, True), (True, False)]
     assert "nowhere" in missing.observed
     assert missing.unexpected_count is None
+
+
+@pytest.mark.parametrize("with_broken", [False, True])
+def test_checks_that_are_asked_at_once_say_the_same(with_broken: bool) -> None:
+    checks = [
+        rule("fine", rows="select * from t where id > 100 or word = '{c} :x'"),
+        rule("third", rows="select *, 'at ' || id as observed from t where third is null", keys=("id",), column="third"),
+        rule("third", rows="select * from t where third > 2", column="word"),
+        rule("few", rows="select id from t where id < 3", severity="warn", keys=("id",)),
+        *([rule("missing", rows="select * from nowhere, t")] if with_broken else []),
+        rule("wrong at some row", rows="select * from t where cast(word as int) = 1")
+        if with_broken
+        else rule("no", rows="from t limit 0"),
+    ]
+    with reading_again() as connection:
+        connection.execute(NUMBERS)
+        suite = Suite("suite", "numbers", "select * from numbers", checks)
+        one_by_one, at_once = (run(connection, [replace(suite, at_once=way)]) for way in (False, True))
+    assert at_once == one_by_one
+    assert [result.passed for result in at_once] == [True, False, True, False, *([False] if with_broken else []), not with_broken]
+
+
+def test_what_was_made_in_a_shared_connection_does_not_outlast_its_block() -> None:
+    for _ in range(2):
+        with reading_again() as connection:
+            connection.execute("create table numbers as select 1 as x")
+    with pytest.raises(duckdb.Error), reading_again() as connection:
+        connection.execute("select * from numbers")
 
 
 def test_a_batch_that_does_not_exist_breaks_its_whole_suite() -> None:

@@ -998,9 +998,7 @@ def _texts(
 ) -> dict[str, _Texts]:
     """The distinct texts of every column, typed, with what ``findings`` say of them."""
     raw = {column: f"raw:{delivered.index(name)}" for column, name in mapping.delivered.items()}
-    counts = coded.select((pl.col(name).to_physical().max() + 1).fill_null(0) for name in dict.fromkeys(raw.values())).row(
-        0, named=True
-    )
+    counts = {name: int(coded.select((pl.col(name).to_physical().max() + 1).fill_null(0)).item()) for name in raw.values()}
 
     def typed(frame: pl.LazyFrame, columns: list[str]) -> pl.LazyFrame:
         frame = frame.select(_delivered_text(column, delivered, mapping, context).alias(f"text:{column}") for column in columns)
