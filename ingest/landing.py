@@ -160,6 +160,7 @@ class Landing:
     def __init__(self, home: Path):
         self.root = Path(home) / "landing"
         self._swept = False
+        self._read: dict[str, Delivery] = {}  # sidecars never change
 
     def incoming(self) -> Incoming:
         """Begin to receive an object."""
@@ -236,13 +237,26 @@ class Landing:
 
     def deliveries(self, land_code: str, source: str, until: datetime | None = None) -> list[Delivery]:
         """All deliveries of a source in the order of receipt; with ``until``, those received before that instant."""
-        deliveries = [_read(path) for path in sorted(self._folder(land_code, source).glob("*.json"))]
+        deliveries = [self._delivery(file) for file in sorted(self._sidecars(land_code, source))]
         return [delivery for delivery in deliveries if until is None or delivery.delivered_at < until]
 
     def newest(self, land_code: str, source: str) -> Delivery | None:
         """The delivery received last, without reading the older ones."""
-        path = max(self._folder(land_code, source).glob("*.json"), default=None)
-        return _read(path) if path else None
+        file = max(self._sidecars(land_code, source), default=None)
+        return self._delivery(file) if file else None
+
+    def _sidecars(self, land_code: str, source: str) -> list[str]:
+        folder = self._folder(land_code, source)
+        try:
+            return [entry.path for entry in os.scandir(folder) if entry.name.endswith(".json")]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def _delivery(self, file: str) -> Delivery:
+        known = self._read.get(file)
+        if known is None:
+            known = self._read[file] = _read(file)
+        return known
 
     def _folder(self, land_code: str, source: str) -> Path:
         if not re.fullmatch(r"\d{2}", land_code) or not re.fullmatch(r"[a-z][a-z0-9_]*", source):
@@ -252,9 +266,9 @@ class Landing:
         return self.root / land_code / source
 
 
-def _read(path: Path) -> Delivery:
+def _read(path: str) -> Delivery:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(Path(path).read_bytes())
         document["delivered_at"] = datetime.fromisoformat(document["delivered_at"])
         document["parts"] = tuple(Part(**part) for part in document["parts"])
         return Delivery(**document)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -64,11 +64,28 @@ def sources_of(landing: Landing) -> Iterator[tuple[str, str]]:
 
 def judgements(home: Path, land_code: str, source: str) -> dict[str, dict[str, Any]]:
     """What the delivery checks last said about each delivery of a source, by delivery_id: ``is_admitted``, ``refusal_de``,
-    ``refusal_en`` and the checks. Deliveries that were never judged are not in it."""
-    return _newest_of_each(home / "clean" / "admissions" / land_code / source)
+    ``refusal_en``. Deliveries that were never judged are not in it."""
+    return _newest_of_each(home / "clean" / "admissions" / land_code / source, read_verdict)
 
 
-def _newest_of_each(folder: Path) -> dict[str, dict[str, Any]]:
+def verdict_text(verdict: Mapping[str, Any], checks: Sequence[Mapping[str, Any]]) -> str:
+    """The file of a judgement: the verdict is its first line, for every night reads those of all deliveries; the checks are its second."""
+    return "".join(json.dumps(part, ensure_ascii=False, default=str) + "\n" for part in (verdict, checks))
+
+
+def read_verdict(path: str | Path) -> dict[str, Any]:
+    """The verdict of a judgement's file. Raises OSError or ValueError where there is none."""
+    verdict: dict[str, Any] = json.loads(Path(path).read_bytes().partition(b"\n")[0])
+    return verdict
+
+
+def read_checks(path: str | Path) -> list[dict[str, Any]]:
+    """The checks of a judgement's file. Raises OSError or ValueError where there are none."""
+    checks: list[dict[str, Any]] = json.loads(Path(path).read_bytes().partition(b"\n")[2])
+    return checks
+
+
+def _newest_of_each(folder: Path, read: Callable[[Path], dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Of the files ``<delivery_id>.<fingerprint>.json`` the one written last for each delivery."""
     found: dict[str, tuple[int, Path]] = {}
     for path in folder.glob("[!.]*.json"):
@@ -78,14 +95,16 @@ def _newest_of_each(folder: Path) -> dict[str, dict[str, Any]]:
     documents: dict[str, dict[str, Any]] = {}
     for delivery_id, (_, path) in found.items():
         with contextlib.suppress(OSError, ValueError):
-            documents[delivery_id] = json.loads(path.read_text(encoding="utf-8"))
+            documents[delivery_id] = read(path)
     return documents
 
 
 def _of_source(settings: Settings, landing: Landing, land_code: str, source: str) -> Iterator[DeliveryState]:
     deliveries = landing.deliveries(land_code, source)
     withdrawn = withdrawals.withdrawn(landing, land_code, source, deliveries, settings.now())
-    records = _newest_of_each(settings.home / "clean" / "records" / land_code / source)
+    records = _newest_of_each(
+        settings.home / "clean" / "records" / land_code / source, lambda path: json.loads(path.read_bytes())
+    )
     judged = judgements(settings.home, land_code, source)
     for delivery in deliveries:
         record, judgement = records.get(delivery.delivery_id, {}), judged.get(delivery.delivery_id)

@@ -33,7 +33,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ import polars as pl
 from filelock import FileLock, Timeout
 
 from ingest import clock
-from ingest.clean import QUARANTINE_SCHEMA, CleaningRecord, clean_delivery
+from ingest.clean import QUARANTINE_SCHEMA, CleaningRecord, clean_deliveries
 from ingest.directory import OPEN_START, Reference, authority_successors, build_references, region_successors
 from ingest.fetch import FetchOutcome, fetch_source
 from ingest.landfile import QUESTION_FORMATS, LandFile, LandFileError, Source, load
@@ -51,7 +51,7 @@ from ingest.landing import Delivery, Landing, make_folder, object_path
 from ingest.portals import Question
 from ingest.tables import FEDERAL, SERVICE_LIST, TABLES
 from orchestration import alerts, disk, journal, licences, parts, withdrawals
-from orchestration.deliveries import judgements
+from orchestration.deliveries import judgements, read_checks, read_verdict, verdict_text
 from orchestration.durable import sync_folder, write_atomically
 from orchestration.questions import questions
 from orchestration.settings import Refused, Settings, UsageError, code_version
@@ -90,16 +90,22 @@ _OUTCOMES: dict[type[Exception], str] = {Refused: "refused", NoData: "no_data", 
 class Admission:
     """Whether one cleaned delivery may be used. ``refusal_de``/``refusal_en``: why not, in one sentence.
 
-    ``withdrawn_at``, ``withdrawal_reason``: where somebody withdrew it; it is not judged then, and has no ``checks``.
+    ``judged``: its checks, or the file that they stand in. ``withdrawn_at``, ``withdrawal_reason``: where somebody withdrew it; it is not
+    judged then, and has no ``checks``.
     """
 
     record: CleaningRecord
     is_admitted: bool
     refusal_de: str | None
     refusal_en: str | None
-    checks: list[dict[str, Any]] = field(default_factory=list)
+    judged: list[dict[str, Any]] | str = field(default_factory=list)
     withdrawn_at: datetime | None = None
     withdrawal_reason: str | None = None
+
+    @property
+    def checks(self) -> list[dict[str, Any]]:
+        """What was checked; read where it is asked for, for of most deliveries nobody does."""
+        return read_checks(self.judged) if isinstance(self.judged, str) else self.judged
 
 
 @dataclass(frozen=True)
@@ -357,9 +363,9 @@ class Night:
         self._guard(land, source)
         admissions: list[Admission] = []
         predecessor: CleaningRecord | None = None
-        for delivery in deliveries:
+        records = clean_deliveries(self.settings.home, self.landing, land, source, deliveries, reference, self.now)
+        for delivery, record in zip(deliveries, records, strict=True):
             log.debug("%s/%s: %s", land.name, name, delivery.delivery_id)
-            record = clean_delivery(self.settings.home, self.landing, land, source, delivery, reference, self.now)
             if (taken_back := withdrawn.get(delivery.delivery_id)) is not None:
                 admission = _withdrawn(record, taken_back)
             else:
@@ -478,18 +484,16 @@ class Night:
 
         ``before``: what became of the deliveries before it; increments are compared with those of their weekday.
         """
-        from expectations import thresholds
-
-        folder = self.settings.home / "clean" / "admissions" / record.land_code / record.source
-        path = folder / f"{record.delivery_id}.{record.fingerprint}.json"
+        file = f"{record.delivery_id}.{record.fingerprint}.json"
+        path = os.path.join(self.settings.home, "clean", "admissions", record.land_code, record.source, file)
         against = {
             "predecessor": f"{predecessor.delivery_id}.{predecessor.fingerprint}" if predecessor else None,
-            "thresholds": hashlib.sha256(thresholds.PATH.read_bytes()).hexdigest()[:12],
+            "thresholds": self._limits,
         }
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            known = json.loads(path.read_text(encoding="utf-8"))
+            known = read_verdict(path)
             if known["against"] == against:
-                return Admission(record, known["is_admitted"], known["refusal_de"], known["refusal_en"], known["checks"])
+                return Admission(record, known["is_admitted"], known["refusal_de"], known["refusal_en"], path)
         from expectations import delivery as suite
         from expectations import results as verdicts
 
@@ -522,10 +526,22 @@ class Night:
         refusal = verdicts.refusal(results)
         refusal_de, refusal_en = refusal or (None, None)
         admission = Admission(record, refusal is None, refusal_de, refusal_en, [r.to_dict() for r in results])
-        document = {k: v for k, v in asdict(admission).items() if k != "record"} | {"against": against}
         if self.settings.as_of is None:  # what is judged again as it was known once must not overwrite what is known now
-            write_atomically(path, json.dumps(document, ensure_ascii=False, indent=1, default=str))
+            verdict = {
+                "is_admitted": admission.is_admitted,
+                "refusal_de": refusal_de,
+                "refusal_en": refusal_en,
+                "against": against,
+            }
+            write_atomically(Path(path), verdict_text(verdict, admission.checks))
         return admission
+
+    @functools.cached_property
+    def _limits(self) -> str:
+        """Which limits deliveries are judged by tonight."""
+        from expectations import thresholds
+
+        return hashlib.sha256(thresholds.PATH.read_bytes()).hexdigest()[:12]
 
     def _state(self, land: LandFile, source: Source, deliveries: list[Delivery], admissions: list[Admission]) -> SourceState:
         attempts = self._attempts(land.land_code, source.name)
@@ -542,7 +558,8 @@ class Night:
         else:
             # A refusal stands until the same file, or the same list, is delivered well; another file of a folder does not mend it.
             # A withdrawal is somebody's will: what else the folder brings later is new.
-            newest_of_address = {_address(source, d): a for d, a in zip(deliveries, admissions, strict=True)}
+            is_folder = source.is_folder
+            newest_of_address = {_address(d, is_folder): a for d, a in zip(deliveries, admissions, strict=True)}
             standing = sorted((a for a in newest_of_address.values() if not a.is_admitted), key=lambda a: a.record.delivery_id)
             newest = admitted[-1].record.delivery_id if admitted else ""
             carried = [a for a in standing if a.withdrawn_at is None or a.record.delivery_id > newest]
@@ -631,6 +648,7 @@ class Night:
             pl.DataFrame(schema=_enums_as_text(canonical.polars_schema())).write_parquet(
                 inputs / canonical.name / "schema.parquet"
             )
+        home = os.path.relpath(self.settings.home, (inputs / "quarantine").resolve())  # links hold wherever the home is moved
         (inputs / "quarantine").mkdir()
         pl.DataFrame(schema=QUARANTINE_SCHEMA).write_parquet(inputs / "quarantine" / "schema.parquet")
 
@@ -644,9 +662,13 @@ class Night:
                 for admission in selected(source, self.admit(code, source.name).admitted):
                     record = admission.record
                     file = f"{code}.{source.name}.{record.delivery_id}.{record.fingerprint}.parquet"
-                    self._link(record.quarantine_path, inputs / "quarantine" / file)
-                    if source.table not in REFERENCE_TABLES:  # these are read through what is derived from them
-                        self._link(record.clean_path, inputs / source.table / file)
+                    # a file without rows costs the build as much to open as one with rows
+                    if record.quarantined:
+                        os.symlink(os.path.join(home, record.quarantine_path), os.path.join(inputs, "quarantine", file))
+                    if (
+                        record.rows_clean and source.table not in REFERENCE_TABLES
+                    ):  # these are read through what is derived from them
+                        os.symlink(os.path.join(home, record.clean_path), os.path.join(inputs, source.table, file))
                     sha.update(f"{source.table} {file}\n".encode())
 
         everywhere = self.references[FEDERAL]
@@ -752,9 +774,10 @@ class Night:
             ),
             "delivery": pl.DataFrame(
                 [
-                    _delivery_row(admission, selected(s, states[code, s.name].admitted))
+                    _delivery_row(admission, is_in_force=admission.record.delivery_id in in_force)
                     for code in codes
                     for s in self.laender[code].sources
+                    for in_force in [{one.record.delivery_id for one in selected(s, states[code, s.name].admitted)}]
                     for admission in states[code, s.name].admissions
                 ],
                 schema=_DELIVERY_SCHEMA,
@@ -780,11 +803,6 @@ class Night:
             "message_de": state.message_de,
             "message_en": state.message_en,
         }
-
-    def _link(self, path: str, link: Path) -> None:
-        target = self.settings.home / path
-        if not link.exists():
-            os.symlink(os.path.relpath(target, link.parent.resolve()), link)
 
     def open_folder(self) -> None:
         """Make the run's folder, point ``tonight`` to it, and clear what earlier runs no longer need."""
@@ -973,7 +991,7 @@ _DELIVERY_SCHEMA: dict[str, Any] = {
 }
 
 
-def _delivery_row(admission: Admission, in_force: list[Admission]) -> dict[str, Any]:
+def _delivery_row(admission: Admission, *, is_in_force: bool) -> dict[str, Any]:
     record = admission.record
     return {
         "land_code": record.land_code,
@@ -985,7 +1003,7 @@ def _delivery_row(admission: Admission, in_force: list[Admission]) -> dict[str, 
         "rows_clean": record.rows_clean,
         "rows_quarantined": sum(record.quarantined.values()),
         "is_admitted": admission.is_admitted,
-        "is_in_force": any(admission is one for one in in_force),
+        "is_in_force": is_in_force,
         "refusal_de": admission.refusal_de,
         "refusal_en": admission.refusal_en,
         "withdrawn_at": admission.withdrawn_at,
@@ -1009,9 +1027,9 @@ def is_full_list(source: Source) -> bool:
     return source.since is None and not source.is_folder
 
 
-def _address(source: Source, delivery: Delivery) -> str:
+def _address(delivery: Delivery, is_folder: bool) -> str:
     """What a delivery is a new version of: its own file in a folder of files, else all that the source ever delivered."""
-    return delivery.parts[0].name if source.is_folder and delivery.parts else ""
+    return delivery.parts[0].name if is_folder and delivery.parts else ""
 
 
 def selected(source: Source, admitted: list[Admission]) -> list[Admission]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -39,7 +40,15 @@ from ingest.landfile import LandFile, Source
 from ingest.landing import Delivery, Landing, LandingError, make_folder
 from ingest.tables import TABLES
 
-__all__ = ["CLEANING_VERSION", "QUARANTINE_SCHEMA", "RULES", "CleaningRecord", "clean_delivery", "fingerprint_of"]
+__all__ = [
+    "CLEANING_VERSION",
+    "QUARANTINE_SCHEMA",
+    "RULES",
+    "CleaningRecord",
+    "clean_deliveries",
+    "clean_delivery",
+    "fingerprint_of",
+]
 
 
 def _version_of_sources() -> str:
@@ -100,7 +109,7 @@ class CleaningRecord:
         return json.dumps(asdict(self) | {"delivered_at": self.delivered_at.isoformat()}, ensure_ascii=False, indent=1)
 
     @classmethod
-    def from_json(cls, document: str) -> CleaningRecord:
+    def from_json(cls, document: str | bytes) -> CleaningRecord:
         """The record that ``to_json`` wrote. Raises ValueError, KeyError or TypeError where the text is none."""
         fields = json.loads(document)
         return cls(**fields | {"delivered_at": datetime.fromisoformat(fields["delivered_at"])})
@@ -109,16 +118,39 @@ class CleaningRecord:
 def fingerprint_of(land: LandFile, source: Source, delivery: Delivery, reference: Reference | None) -> str:
     """12 hex digits over everything that decides what cleaning makes of a delivery: its bytes, the Land file's words, our rules, the
     key of its signatures and, where the table looks up authorities, who is competent where."""
+    return _fingerprint(_words_and_rules(land, source, reference), delivery)
+
+
+def _words_and_rules(land: LandFile, source: Source, reference: Reference | None) -> bytes:
+    """What the fingerprints of all deliveries of a source have in common."""
     key = source.resolved_verification_key()
     content = {
-        "parts": [part.sha256 for part in delivery.parts],
         "source": source.model_dump(mode="json"),
         "land_code": land.land_code,
         "version": CLEANING_VERSION,
         "reference": reference.fingerprint if reference is not None and TABLES[source.table].day else None,
         "verification_key": hashlib.sha256(key.encode()).hexdigest() if key else None,
     }
-    return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:12]
+    return json.dumps(content, sort_keys=True, ensure_ascii=False).encode()
+
+
+def _fingerprint(common: bytes, delivery: Delivery) -> str:
+    return hashlib.sha256(b"\n".join([*[part.sha256.encode() for part in delivery.parts], common])).hexdigest()[:12]
+
+
+def clean_deliveries(
+    home: Path,
+    landing: Landing,
+    land: LandFile,
+    source: Source,
+    deliveries: Iterable[Delivery],
+    reference: Reference | None,
+    now: datetime,
+) -> Iterator[CleaningRecord]:
+    """Clean the deliveries of one source as ``clean_delivery`` does, one after the other."""
+    common = _words_and_rules(land, source, reference)
+    for delivery in deliveries:
+        yield _cleaned(Path(home), landing, land, source, delivery, reference, now, _fingerprint(common, delivery))
 
 
 def clean_delivery(
@@ -140,17 +172,31 @@ def clean_delivery(
     Raises ValueError for a delivery received after ``now``, LandingError where its landed bytes are damaged, OSError where the disk
     refuses.
     """
+    fingerprint = fingerprint_of(land, source, delivery, reference)
+    return _cleaned(Path(home), landing, land, source, delivery, reference, now, fingerprint, as_seen)
+
+
+def _cleaned(
+    home: Path,
+    landing: Landing,
+    land: LandFile,
+    source: Source,
+    delivery: Delivery,
+    reference: Reference | None,
+    now: datetime,
+    fingerprint: str,
+    as_seen: bool = False,
+) -> CleaningRecord:
     if delivery.delivered_at > now:
         raise ValueError(
             f"Delivery {delivery.delivery_id} was received after {now.isoformat()}: leave it out, or correct the clock (ROLLIN_NOW)."
         )
-    home = Path(home)
-    fingerprint = fingerprint_of(land, source, delivery, reference)
     file = f"{delivery.delivery_id}.{fingerprint}"
-    record_path = home / "clean" / "records" / land.land_code / source.name / f"{file}.json"
-    if (known := _known(home, record_path)) is not None:
+    record_file = os.path.join(home, "clean", "records", land.land_code, source.name, f"{file}.json")
+    if (known := _known(home, record_file)) is not None:
         return known
 
+    record_path = Path(record_file)
     clean_path = home / "clean" / source.table / land.land_code / source.name / f"{file}.parquet"
     quarantine_path = home / "quarantine" / source.table / land.land_code / source.name / f"{file}.parquet"
     clean_aside, quarantine_aside = (path.with_name(f".{path.name}.{os.getpid()}") for path in (clean_path, quarantine_path))
@@ -204,13 +250,14 @@ def clean_delivery(
     return record
 
 
-def _known(home: Path, record_path: Path) -> CleaningRecord | None:
-    """The record of a delivery that is cleaned already, unless it or its files are gone."""
+def _known(home: Path, record_file: str) -> CleaningRecord | None:
+    """The record of a delivery that is cleaned already, unless it or its files are gone. Asked of every delivery every night."""
     try:
-        record = CleaningRecord.from_json(record_path.read_text(encoding="utf-8"))
+        record = CleaningRecord.from_json(Path(record_file).read_bytes())
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return record if (home / record.clean_path).is_file() and (home / record.quarantine_path).is_file() else None
+    is_whole = all(os.path.isfile(os.path.join(home, path)) for path in (record.clean_path, record.quarantine_path))
+    return record if is_whole else None
 
 
 def _unreadable(context: Context, unreadable: portals.UnreadableDelivery, clean_path: Path, quarantine_path: Path) -> Outcome:
