@@ -170,6 +170,29 @@ def test_keys_are_compared_across_partitions(tmp_path: Path, monkeypatch: pytest
     assert outcome.quarantined == {"duplicate": 15, "conflict": 20} and outcome.rows_clean == 15
 
 
+def test_a_delivery_that_is_cleaned_in_slices_gives_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [
+        {
+            "region_key": ("09174", "09161000", "09999")[n % 97 // 48],
+            "service_id": "fuehrerschein",
+            "period": f"{1 + n % 28:02d}.05.{2022 + n // 500}" if n % 31 else "31.02.2026",
+            "grain": "day",
+            "channel": ("online", "counter")[n % 2],
+            "submitted": str(7 if n % 28 else n),
+        }
+        for n in range(2_000)
+    ]
+    reading = Reading(date="%d.%m.%Y")
+    whole = clean(tmp_path, "usage", rows, reading=reading)
+    monkeypatch.setattr("ingest.clean.engine._SLICE_ROWS", 300)
+    sliced = clean(tmp_path, "usage", rows, reading=reading)
+    assert sliced[0] == whole[0]
+    assert whole[0].quarantined.keys() == {"malformed", "unknown_key", "conflict", "duplicate"} and whole[0].rows_clean > 200, (
+        whole[0]
+    )
+    assert all(ours.equals(theirs) for ours, theirs in zip(sliced[1:], whole[1:], strict=True))
+
+
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no process to a core")
 def test_polars_has_two_threads_on_a_single_core() -> None:
     """With one it panics on the sample."""

@@ -918,15 +918,20 @@ class _Look:
     def rows(self) -> pl.LazyFrame:
         """``_row`` and the canonical columns of the rows without a finding, in their order; made while they are read."""
 
+        def right(start: int) -> pl.DataFrame:
+            frame = self._slice(start)
+            return frame.filter(~pl.col("_is_wrong")) if frame["_is_wrong"].any() else frame
+
         def source(
             columns: list[str] | None, predicate: pl.Expr | None, rows: int | None, batch: int | None
         ) -> Iterator[pl.DataFrame]:
-            for start in range(0, max(self.height, 1), _SLICE_ROWS):
-                frame = self._slice(start)
-                frame = frame.filter(~pl.col("_is_wrong")) if frame["_is_wrong"].any() else frame
+            for start in range(0, self.height, _SLICE_ROWS):
+                frame = right(start)
                 frame = frame if predicate is None else frame.filter(predicate)
                 yield frame.select(columns or self._schema.names())
 
+        if self.height <= _SLICE_ROWS:
+            return right(0).lazy().select(self._schema.names())
         return register_io_source(source, schema=self._schema)
 
     def _slice(self, start: int) -> pl.DataFrame:
