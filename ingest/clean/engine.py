@@ -899,11 +899,11 @@ class _Look:
         ):
             return None
         alone: dict[str, list[pl.Expr]] = {column: [] for column in context.mapped_columns}
-        places, across = [], []
+        places, across, changed = [], [], _changed(context, rules)
         for finding in _findings(_checks(mapping, context, rules), context):
             roots = set(finding.meta.root_names())
             columns = {root.removeprefix("text:") for root in roots} & alone.keys()
-            if len(columns) == 1 and roots <= {f"text:{column}" for column in columns} | (columns - _changed(context, rules)):
+            if len(columns) == 1 and roots <= {f"text:{column}" for column in columns} | (columns - changed):
                 alone[columns.pop()].append(finding)
             elif roots <= _PLACE_ROOTS:
                 places.append(finding)
