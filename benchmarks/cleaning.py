@@ -41,7 +41,7 @@ def clean(name: str, world: Path, home: Path, out: Path, land: str) -> dict[str,
     """One of the two; ``home`` has landed the deliveries of ``world``."""
     import polars as pl
 
-    from ingest.clean import clean_delivery
+    from ingest.clean import clean_deliveries
     from orchestration.night import Night
     from orchestration.settings import Settings
 
@@ -55,8 +55,8 @@ def clean(name: str, world: Path, home: Path, out: Path, land: str) -> dict[str,
     if name == "product":
         assert reference.resolution  # made once a night, for all sources
         with meter.leg(cost):
-            for delivery in deliveries:
-                rows += clean_delivery(out, night.landing, file, source, delivery, reference, night.now).rows_clean
+            for record in clean_deliveries(out, night.landing, file, source, deliveries, reference, night.now):
+                rows += record.rows_clean
     else:
         authorities = reference.competences.select(
             pl.col("service_id").cast(pl.String), "authority_id", pl.col("authority_id").str.split("/").list.last().alias("key")

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import polars as pl
 import pytest
 
 from ingest import portals
 from ingest.sample import Parameters, serve, write_sample
 from ingest.sample.server import SampleServer
+from orchestration.deliveries import judgements, read_checks, read_verdict, verdict_text
 from orchestration.refresh import refresh
 from orchestration.settings import Settings
 from tests.house import take_parse
@@ -64,6 +66,24 @@ def refreshed(settings: Settings, seconds: float) -> Any:
     """A refresh so many seconds after the first night."""
     os.environ["ROLLIN_NOW"] = (PARAMETERS.night + timedelta(seconds=seconds)).isoformat()
     return refresh(settings)
+
+
+def test_what_was_judged_is_read_again_and_its_checks_where_they_are_asked_for(first_night: tuple[Path, SampleServer]) -> None:
+    home, _ = first_night
+    [path] = (home / "clean" / "admissions" / "00" / "gemeindeverzeichnis").glob("*.json")
+    verdict, checks = read_verdict(path), read_checks(path)
+    assert verdict["is_admitted"] and {check["name"] for check in checks} >= {"key_unique", "rows_add_up"}
+    (copy := path.with_suffix(".copy")).write_text(verdict_text(verdict, checks), encoding="utf-8")
+    assert copy.read_bytes() == path.read_bytes()
+    copy.unlink()
+    assert judgements(home, "00", "gemeindeverzeichnis") == {path.name.partition(".")[0]: verdict}
+
+
+def test_the_build_opens_no_file_without_rows(first_night: tuple[Path, SampleServer]) -> None:
+    inputs = first_night[0] / "build" / "tonight" / "inputs"
+    links = [path for path in inputs.glob("*/*.parquet") if path.is_symlink()]
+    assert links and all(path.exists() for path in links)
+    assert all(pl.scan_parquet(path).select(pl.len()).collect().item() for path in links)
 
 
 def test_a_night_in_which_nothing_changed(

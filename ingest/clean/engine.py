@@ -201,7 +201,7 @@ def clean_frame(raw: pl.LazyFrame, context: Context, rules: TableRules, clean_pa
     ``raw`` holds text columns (String, or all of them Categorical) under their delivered names, ``_row`` (1-based) and, where the
     format's reader could not read a row, ``_malformed`` with its reason in German. Where the reader put rows into other words, the
     struct ``_delivered`` is the row as it came. Every row ends in exactly one of the two files, both zstd Parquet.
-    Memory: the frame streams, codes do not; for duplicates a hash per row is held, for at most 20 million rows at a time.
+    Memory: the frame streams, codes do not (4 bytes a cell); for duplicates a hash per row is held.
     """
     delivered = [name for name in raw.collect_schema().names() if name not in ("_row", "_malformed", "_delivered")]
     # by position: a delivered name may be anything, also a pattern for columns

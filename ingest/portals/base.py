@@ -80,10 +80,11 @@ class Portal(Protocol):
     ``fetch`` lands the parts of one delivery; none means that there is nothing new. It raises TransportError,
     UnreadableDelivery or IncompleteDelivery for what the other side does wrong.
 
-    ``read`` turns the files of one delivery into a raw frame: every column as text exactly as delivered, NULL where nothing was
-    delivered, nested names joined by dots, ``_row`` (Int64, unique, from 1 in delivered order) and, where a row could not be read,
-    ``_malformed`` with the reason in German. A format that puts rows into the words of ``ingest.tables`` adds the struct
-    ``_delivered``, the row as it came under its delivered names. It raises UnreadableDelivery for anything else than that format.
+    ``read`` turns the files of one delivery into a raw frame: every column as text (String, or all of them Categorical) exactly as
+    delivered, NULL where nothing was delivered, nested names joined by dots, ``_row`` (Int64, unique, from 1 in delivered order) and,
+    where a row could not be read, ``_malformed`` with the reason in German. A format that puts rows into the words of
+    ``ingest.tables`` adds the struct ``_delivered``, the row as it came under its delivered names. It raises UnreadableDelivery for
+    anything else than that format.
     """
 
     def fetch(self, client: Client, source: Source, request: Request) -> list[Part]:
