@@ -53,7 +53,8 @@ PORTALS: dict[str, Portal] = {
 
 
 def read_delivery(landing: Landing, delivery: Delivery, source: Source, *, as_seen: bool = False) -> pl.LazyFrame:
-    """The raw frame of a landed delivery: delivered columns as text (String, or all Categorical), ``_row`` (Int64, unique, from 1), ``_malformed`` where needed.
+    """The raw frame of a landed delivery: delivered columns as text (String, or all Categorical), ``_row`` (Int64, unique, from 1),
+    ``_malformed`` where needed.
 
     ``as_seen``: where people open such a file, ``_row`` is the number that they see beside the row.
     Raises UnreadableDelivery when the delivery is not what its format says.
