@@ -18,7 +18,6 @@ regression: Frisch (1934), Klepper and Leamer (1984). Survival: Kaplan and Meier
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -26,14 +25,12 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 import statsmodels.api as sm  # type: ignore[import-untyped]
-from scipy import stats  # type: ignore[import-untyped]
+from scipy import sparse, stats  # type: ignore[import-untyped]
 from statsmodels.duration.survfunc import SurvfuncRight  # type: ignore[import-untyped]
 
 Covariance = Literal["classic", "hc3", "crv1", "crv3"]
 #: Smallest eigenvalue of the scaled normal matrix below which a regressor counts as a combination of the others.
 _SINGULAR = 1e-10
-#: Entries of the matrices between the levels of fixed effects that are held at a time.
-_HELD = 4_000_000
 
 
 class RegressionError(ValueError):
@@ -369,38 +366,60 @@ def _partialled(
     (levels, q), and whether a level lives in one cluster alone: it is absent without it and explains nothing.
 
     For cluster g with s_g the sums of its columns, dummies included, the quasi-demeaned cross-products are the plain ones less
-    rho / (1 − rho + n_g rho) · s_g s_g'. Dummies are never written down: counts and sums by level and cluster hold all that is needed.
+    rho / (1 − rho + n_g rho) · s_g s_g'. Dummies are never written down: counts and sums of the pairs of a level and a cluster that
+    meet hold all that is needed. The dummies' own cross-products are D − B'B, with D the observations of the levels on its diagonal and
+    a row of B for each cluster; (D − B'B)⁻¹ = D⁻¹ + D⁻¹B'(I − BD⁻¹B')⁻¹BD⁻¹ (Woodbury), so that as many equations are solved as
+    clusters share levels with each other, however many levels there are.
     """
     levels, size, q = int(level.max()) + 1, int(code.max()) + 1, both.shape[1]
-    pair = code * levels + level
-    count = np.bincount(pair, minlength=size * levels).reshape(size, levels).astype(float)
-    sums = np.stack([np.bincount(pair, weights=c, minlength=size * levels) for c in both.T], axis=-1).reshape(size, levels, q)
-    share = correlation / (1 - correlation + count.sum(axis=1) * correlation)
-    total = sums.sum(axis=1)
-    order = np.argsort(code, kind="stable")
-    bounds = np.searchsorted(code[order], np.arange(size + 1))
-    ordered = both[order]
-    plain = np.stack([ordered[a:b].T @ ordered[a:b] for a, b in itertools.pairwise(bounds)])
-    squares = plain - share[:, None, None] * total[:, :, None] * total[:, None, :]
-    cross = sums - share[:, None, None] * count[:, :, None] * total[:, None, :]
-    of_levels = np.diag(count.sum(axis=0)) - (count.T * share) @ count
-    absent = count == count.sum(axis=0)
-    diagonal = np.arange(levels)
+    pairs, of_pair = np.unique(code * levels + level, return_inverse=True)
+    cluster, at = np.divmod(pairs, levels)
+    count = np.bincount(of_pair).astype(float)
+    share = correlation / (1 - correlation + np.bincount(code) * correlation)
+    total = _sums(both, code, size)
+    products = _sums((both[:, :, None] * both[:, None, :]).reshape(-1, q * q), code, size).reshape(size, q, q)
+    squares = products - share[:, None, None] * total[:, :, None] * total[:, None, :]
+    cross = _sums(both, of_pair, pairs.size) - (share[cluster] * count)[:, None] * total[cluster]
+    rest = _sums(cross, at, levels)
+    inverse = 1 / np.bincount(at, weights=count)
+    root = sparse.csr_array((np.sqrt(share[cluster]) * count, (cluster, at)), shape=(size, levels))
+    left = root @ (inverse[:, None] * rest)
+    tied = (root * inverse[None, :]) @ root.T
+    groups = sparse.csgraph.connected_components(tied, directed=False)[1]
 
-    def reduced(out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Without each cluster of ``out``: cross-products of the columns less what the levels explain, and the levels' effects."""
-        inner = of_levels + share[out, None, None] * count[out][:, :, None] * count[out][:, None, :]
-        inner[:, diagonal, diagonal] += absent[out] - count[out]
-        rest = cross.sum(axis=0) - cross[out]
-        effects = np.linalg.solve(inner, rest)
-        return squares.sum(axis=0) - squares[out] - np.swapaxes(rest, 1, 2) @ effects, effects
+    def solved(members: np.ndarray) -> np.ndarray:
+        return np.linalg.solve(np.eye(members.size) - tied[members][:, members].toarray(), left[members])
 
-    effects = np.linalg.solve(of_levels, cross.sum(axis=0))
-    normals = [(squares.sum(axis=0) - cross.sum(axis=0).T @ effects)[None]]
-    if without_each:
-        pieces = -(-size * levels**2 // _HELD)
-        normals += [reduced(out)[0] for out in np.array_split(np.arange(size), pieces)]
-    return np.concatenate(normals), effects, bool(absent.any())
+    together = [np.flatnonzero(groups == group) for group in range(int(groups.max()) + 1)]
+    weights = np.empty_like(left)
+    for members in together:
+        weights[members] = solved(members)
+    effects = inverse[:, None] * (rest + root.T @ weights)
+    explained = rest.T @ (inverse[:, None] * rest)
+    shared = [left[members].T @ weights[members] for members in together]
+    normals = [squares.sum(axis=0) - explained - np.sum(shared, axis=0)]
+    is_alone = np.isclose(count * inverse[at], 1.0, rtol=0, atol=1e-12)
+    columns = root.tocsc()
+    for out in range(size) if without_each else ():
+        own = slice(*np.searchsorted(cluster, [out, out + 1]))
+        of_own = at[own]
+        # what is left of its levels; one that is there alone goes with it
+        kept = np.where(is_alone[own], 0.0, 1 / np.where(is_alone[own], 1.0, 1 / inverse[of_own] - count[own]))
+        remaining = rest[of_own] - cross[own]
+        without = explained - rest[of_own].T @ (inverse[of_own, None] * rest[of_own]) + remaining.T @ (kept[:, None] * remaining)
+        others = together[groups[out]]
+        others = others[others != out]
+        part = columns[:, of_own].tocsr()[others].toarray()
+        moved = left[others] + part @ (kept[:, None] * remaining - inverse[of_own, None] * rest[of_own])
+        inner = np.eye(others.size) - tied[others][:, others].toarray() - (part * (kept - inverse[of_own])) @ part.T
+        of_rest = np.sum(shared, axis=0) - shared[groups[out]] + moved.T @ np.linalg.solve(inner, moved)
+        normals.append(squares.sum(axis=0) - squares[out] - without - of_rest)
+    return np.stack(normals), effects, bool(is_alone.any())
+
+
+def _sums(values: np.ndarray, code: np.ndarray, size: int) -> np.ndarray:
+    """Sums (size, p) of ``values`` (n, p) by ``code`` (n,)."""
+    return np.column_stack([np.bincount(code, weights=column, minlength=size) for column in values.T])
 
 
 def demean(values: np.ndarray, level: np.ndarray) -> np.ndarray:
