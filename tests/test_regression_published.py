@@ -193,7 +193,7 @@ def _by_hand(
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.05, 0.5, 0.95])
-def test_partial_pooling_equals_quasi_demeaning_by_hand(rho: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_partial_pooling_equals_quasi_demeaning_by_hand(rho: float) -> None:
     y, x, effect, cluster = _panel()
     cluster = np.where(cluster < 5, 0, cluster)  # of unequal sizes
     effect = np.where(cluster == 12, 9, effect)  # one of them with a level of its own
@@ -204,9 +204,13 @@ def test_partial_pooling_equals_quasi_demeaning_by_hand(rho: float, monkeypatch:
     np.testing.assert_allclose(fit.se, errors, rtol=1e-9)
     assert (fit.df, fit.clusters, fit.n) == (10, 11, 400)
     assert fit.variant.endswith("a fixed effect lives in one cluster")
-    monkeypatch.setattr(regression, "_HELD", 100)  # in several pieces
-    again = regression.partially_pooled(y, x, cluster, intraclass_correlation=rho, fixed_effects=effect)
-    np.testing.assert_allclose(again.se, fit.se, rtol=1e-12)
+    # two panels whose clusters share no level
+    y, x = np.concatenate([y, y[::-1]]), np.vstack([x, np.roll(x, 7, axis=0)])
+    level, cluster = np.concatenate([level, level + level.max() + 1]), np.concatenate([cluster, cluster + 100])
+    slopes, errors, _ = _by_hand(y, x, np.eye(level.max() + 1)[level], cluster, rho)
+    fit = regression.partially_pooled(y, x, cluster, intraclass_correlation=rho, fixed_effects=level)
+    np.testing.assert_allclose(fit.coefficients, slopes, rtol=1e-9)
+    np.testing.assert_allclose(fit.se, errors, rtol=1e-9)
 
 
 def test_partial_pooling_is_generalised_least_squares_with_that_correlation() -> None:
