@@ -1,7 +1,7 @@
 """``make bench``: a night at three sizes, beside what else could do its work, and the page that tells it.
 
 Belongs here: which world each size runs on, what is measured of it, the tables and the picture of ``docs/speed.md``. Does not: the
-worlds (``benchmarks.workloads``, ``ingest.sample``), the measuring (``benchmarks.night``, ``cleaning``, ``rivals``, ``meter``), the page's
+worlds (``benchmarks.workloads``, ``ingest.sample``), the measuring (``benchmarks.night``, ``analysts``, ``cleaning``, ``rivals``, ``meter``), the page's
 words, which stand in the page; what is between its marks ``<!-- measured -->`` and ``<!-- /measured -->`` is overwritten.
 
 ``python -m benchmarks.speed [--size S|M|L] [--share X] [--folder DIR] [--keep]``: S is the sample, M and L are all of Germany, or the share
@@ -23,7 +23,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from benchmarks import cleaning, meter, night, rivals
+from benchmarks import analysts, cleaning, meter, night, rivals
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "speed.json"
@@ -101,6 +101,8 @@ def measure(size: str, share: float, days: int | None, folder: Path) -> dict[str
         "world": {"usage_rows": rows, "share": share, "days": days, "cost": made.to_dict()},
         "nights": measured,
     }
+    night.say("analysts")
+    found["analysts"] = analysts.measure(home / "published" / "current", environ)
     if size == "M":
         found["history"] = history(share, days, folder, measured)
         night.say("reading and cleaning")
@@ -215,6 +217,12 @@ def told(size: str, measured: Mapping[str, Any]) -> Iterator[str]:
     yield f"Start-up, seconds: {', '.join(f'{name} {value:g}' for name, value in nights['startup']['legs'].items())}."
     ratios = [f"{name} {value:g}" for name, value in nights["ratios"].items()]
     yield f"Ratios: {', '.join(ratios).replace('_', ' ')}."
+    asked = measured["analysts"]
+    yield (
+        f"{asked['analysts']} analysts at once, {asked['answers']} answers to the ten worked questions: median {asked['median_seconds']:g} s, "
+        f"95 % within {asked['p95_seconds']:g} s, the longest {asked['longest_seconds']:g} s."
+    )
+    yield ""
     if "history" in measured:
         past = measured["history"]
         yield (
