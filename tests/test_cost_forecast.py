@@ -7,6 +7,7 @@ from datetime import date
 import numpy as np
 import polars as pl
 import pytest
+from scipy import sparse  # type: ignore[import-untyped]
 
 from benchmarks import scale_worlds
 from dbt_project.estimators import cost_forecast
@@ -190,3 +191,21 @@ def test_a_service_nobody_has_rolled_out_is_not_forecast() -> None:
     assert by_service["ummeldung"]["reason"] is None
     for service in ("wohngeld", "all"):
         assert by_service[service]["reason"] == "service_without_experience" and by_service[service]["total_low"] is None
+
+
+def test_shocks_are_taken_out_as_by_the_whole_covariance() -> None:
+    rng = np.random.default_rng(4)
+    taken = rng.random((30, 7)) * (rng.random((30, 7)) < 0.3)
+    own, values = rng.uniform(0.1, 2, 30), rng.normal(size=(30, 3))
+    found = cost_forecast._without_shocks(values, sparse.csr_array(taken), own)
+    np.testing.assert_allclose(found, np.linalg.solve(np.diag(own) + taken @ taken.T, values), rtol=1e-10)
+
+
+def test_of_many_clusters_some_are_hindcast_over_the_whole_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    used = cost_forecast.usable(world(3), "cost_variable_eur")
+    every = cost_forecast.hindcast(used, "cost_variable_eur", 20)
+    monkeypatch.setattr(cost_forecast, "_HINDCAST_CLUSTERS_MAX", 4)
+    some = cost_forecast.hindcast(used, "cost_variable_eur", 20)
+    assert 0 < some.height <= 4 < every.height
+    assert some.equals(every.filter(pl.col("cluster").is_in(some["cluster"].to_list())))
+    assert some["started_on"].max() == every["started_on"].max()

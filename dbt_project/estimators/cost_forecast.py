@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from scipy import sparse  # type: ignore[import-untyped]
 
 from dbt_project.estimators.regression import RegressionError, ols
 
@@ -39,6 +40,8 @@ ACTUAL_PRICE_SHARE_MIN = 0.9
 #: Clusters are hindcast once this many earlier ones are finished; draws of such a hindcast.
 HINDCAST_AFTER_CLUSTERS = 6
 _HINDCAST_DRAWS = 400
+#: Of more clusters than this so many are hindcast, evenly over the time: each one is a fit of everything before it.
+_HINDCAST_CLUSTERS_MAX = 60
 #: Values that are drawn at a time: bounds the memory, whatever the size of the plan.
 _BLOCK_VALUES = 2_000_000
 
@@ -101,8 +104,9 @@ class Curve:
     """A fitted learning curve of one outcome.
 
     ``cells``: (service_id, land_code) of each level; ``slopes`` of ln N, ln population and difficulty with ``covariance`` (CRV3);
-    ``outcome_means`` (cells) and ``covariate_means`` (cells, 3): of the logarithms; ``mean_noise``: the covariance of the cell means'
-    error for a cluster variance, a team variance and a residual variance of 1 each; ``mean_squares``: what the cluster means of the
+    ``outcome_means`` (cells) and ``covariate_means`` (cells, 3): of the logarithms; ``cluster_shares`` (cells, clusters) and
+    ``team_shares`` (cells, teams): which share of a cell's connections each had, with which its shock enters the cell's mean;
+    ``cell_sizes`` (cells): connections; ``mean_squares``: what the cluster means of the
     residuals show and what of it is due to teams and residuals.
     """
 
@@ -111,7 +115,9 @@ class Curve:
     covariance: _Floats
     outcome_means: _Floats
     covariate_means: _Floats
-    mean_noise: tuple[_Floats, _Floats, _Floats]
+    cluster_shares: sparse.csr_array
+    team_shares: sparse.csr_array
+    cell_sizes: _Floats
     between_mean_square: float
     between_df: int
     team_share: float
@@ -280,7 +286,9 @@ def fit(used: pl.DataFrame, column: str) -> Curve | None:
         covariance=found.covariance,
         outcome_means=means[:, -1],
         covariate_means=means[:, :-1],
-        mean_noise=(_shares(cell, cluster, size), _shares(cell, team, size), np.diag(1 / size)),
+        cluster_shares=_shares(cell, cluster, size),
+        team_shares=_shares(cell, team, size),
+        cell_sizes=size,
         between_mean_square=float(cluster_mean @ cluster_mean) / between_df,
         between_df=between_df,
         team_share=float((np.bincount(cluster_of_team, share**2, count)).mean()),
@@ -301,7 +309,10 @@ def hindcast(used: pl.DataFrame, column: str, draws: int = _HINDCAST_DRAWS) -> p
     """
     rows = []
     begins = used.group_by("cluster").agg(pl.col("started_on").min()).drop_nulls().sort("started_on", "cluster")
-    for cluster, begin in begins[HINDCAST_AFTER_CLUSTERS:].iter_rows():
+    due = begins[HINDCAST_AFTER_CLUSTERS:]
+    if due.height > _HINDCAST_CLUSTERS_MAX:
+        due = due[np.linspace(0, due.height - 1, _HINDCAST_CLUSTERS_MAX).round().astype(int).tolist()]
+    for cluster, begin in due.iter_rows():
         earlier = used.filter(pl.col("accepted_on") < begin)
         if earlier.height < CONNECTIONS_MIN or earlier["cluster"].n_unique() < HINDCAST_AFTER_CLUSTERS:
             continue
@@ -311,8 +322,8 @@ def hindcast(used: pl.DataFrame, column: str, draws: int = _HINDCAST_DRAWS) -> p
         if curve is None:
             continue
         rng = np.random.default_rng(zlib.crc32(f"{cluster} {column}".encode()))
-        where = {cell: at for at, cell in enumerate(curve.cells)}
-        at = np.array([where[each] for each in target.select("service_id", "land_code").iter_rows()])
+        cells = pl.DataFrame(curve.cells, schema=["service_id", "land_code"], orient="row").with_row_index("at")
+        at = target.join(cells, on=["service_id", "land_code"], how="left", maintain_order="left")["at"].to_numpy()
         spread = _Spread.drawn(curve, draws, rng)
         whole = np.zeros(target.height, dtype=np.int64)
         low, high = _interval(_totals(curve, target, spread, spread.levels(curve, rng), at, whole, rng)[:, 0])
@@ -342,17 +353,20 @@ class _Spread:
         below = curve.team_variance * curve.team_share + residual_variance * curve.residual_share
         return cls(slopes, np.sqrt(np.maximum(shown - below, 0)), float(np.sqrt(curve.team_variance)), stretch[:, 0])
 
-    def noise(self, curve: Curve) -> _Floats:
-        """The covariance of the error of the cells' mean outcomes, at the typical variances."""
-        by_cluster, by_team, own = curve.mean_noise
+    def shocks(self, curve: Curve) -> tuple[sparse.csr_array, _Floats]:
+        """What makes the error of the cells' mean outcomes, at the typical variances: how strongly each cell takes part in the shocks of
+        clusters and teams, (cells, clusters + teams), and the variances of their own residuals (cells)."""
+        cluster_sd = float(np.sqrt(np.median(self.cluster_sd**2)))
+        taken = sparse.hstack([cluster_sd * curve.cluster_shares, self.team_sd * curve.team_shares], format="csr")
         residual_variance = float(curve.residuals @ curve.residuals / curve.n)
-        return float(np.median(self.cluster_sd**2)) * by_cluster + self.team_sd**2 * by_team + residual_variance * own
+        return taken, residual_variance / curve.cell_sizes
 
     def levels(self, curve: Curve, rng: np.random.Generator) -> _Floats:
         """Levels alpha of the cells, (draws, cells)."""
-        values, vectors = np.linalg.eigh(self.noise(curve))
-        root = vectors * np.sqrt(np.maximum(values, 0))
-        noise = self.factor[:, None] * (rng.standard_normal((self.factor.size, len(curve.cells))) @ root.T)
+        taken, own = self.shocks(curve)
+        draws = self.factor.size
+        shared = (taken @ rng.standard_normal((taken.shape[1], draws))).T
+        noise = self.factor[:, None] * (shared + np.sqrt(own) * rng.standard_normal((draws, own.size)))
         return curve.outcome_means - self.slopes @ curve.covariate_means.T + noise
 
 
@@ -365,22 +379,22 @@ def _next_land(
     of_service = np.array([services.index(each) for each in known["service_id"]], dtype=np.int64)
     spread = _Spread.drawn(curve, draws, rng)
     levels = spread.levels(curve, rng)
-    is_service = np.array([[service == each for each in services] for service, _ in curve.cells], dtype=float)
-    is_land = np.array([[land == each for each in lands] for _, land in curve.cells], dtype=float)
+    is_service = np.array([service for service, _ in curve.cells])[:, None] == np.array(services)
+    is_land = sparse.csr_array(np.array([land for _, land in curve.cells])[:, None] == np.array(lands), dtype=float)
     sums = _totals(curve, known, spread, np.zeros((draws, 1)), np.zeros(known.height, dtype=np.int64), of_service, rng)
     sums = np.pad(sums, ((0, 0), (0, len(services) - sums.shape[1])))
     typical = np.bincount(of_service, np.exp(_covariates(known) @ curve.slopes), len(services)) * curve.smear
     counts = np.bincount(of_service, minlength=len(services))
-    noise = spread.noise(curve)
+    taken, own = spread.shocks(curve)
     means = curve.outcome_means - curve.covariate_means @ curve.slopes
 
     rows = []
     for sd in scenarios:
         # levels of the services without the Länder: generalised least squares with this scenario's effects of the Länder
-        inverse = np.linalg.inv(noise + sd**2 * is_land @ is_land.T)
-        weights = np.linalg.solve(is_service.T @ inverse @ is_service, is_service.T @ inverse)
+        weighted = _without_shocks(is_service.astype(float), sparse.hstack([taken, sd * is_land], format="csr"), own)
+        weights = np.linalg.solve(is_service.T @ weighted, weighted.T)
         past: _Floats = rng.normal(0, sd, (draws, len(lands)))
-        level = (levels - past @ is_land.T) @ weights.T + rng.normal(0, sd, (draws, 1))
+        level = (levels - (is_land @ past.T).T) @ weights.T + rng.normal(0, sd, (draws, 1))
         drawn = sums * np.exp(level)
         point = typical * np.exp(weights @ means)
         for service in ["all", *sorted(set(plan["service_id"]))]:
@@ -429,8 +443,17 @@ def _totals(
         for part, of in ((levels, at), (shock, cluster), (of_team, team)):
             logs += part[:, of[block]]
         logs += curve.residuals[rng.integers(0, curve.n, logs.shape)]
-        totals += np.exp(logs, out=logs) @ (group[block, None] == np.arange(totals.shape[1]))
+        rows_here = np.arange(logs.shape[1])
+        of_group = sparse.csr_array((np.ones(rows_here.size), (group[block], rows_here)), shape=(totals.shape[1], rows_here.size))
+        totals += (of_group @ np.exp(logs, out=logs).T).T
     return totals
+
+
+def _without_shocks(values: _Floats, taken: sparse.csr_array, own: _Floats) -> _Floats:
+    """(diag(own) + taken taken')⁻¹ values, by as many equations as there are shocks (Woodbury)."""
+    inverse = 1 / np.maximum(own, 1e-12)
+    inner = np.eye(taken.shape[1]) + (taken.T @ (taken * inverse[:, None])).toarray()
+    return inverse[:, None] * (values - taken @ np.linalg.solve(inner, taken.T @ (inverse[:, None] * values)))
 
 
 def _interval(draws: _Floats) -> tuple[float, float]:
@@ -454,9 +477,6 @@ def _codes(rows: pl.DataFrame, *columns: str) -> tuple[_Ints, list[tuple[Any, ..
     return numbered["_code"].cast(pl.Int64).to_numpy(), keys.rows()
 
 
-def _shares(cell: _Ints, group: _Ints, size: _Floats) -> _Floats:
-    """Σ over groups of the products of two cells' shares in the group: the covariance of cell means for a group variance of 1."""
-    shares = np.zeros((size.size, int(group.max()) + 1))
-    np.add.at(shares, (cell, group), 1.0)
-    shares /= size[:, None]
-    return shares @ shares.T
+def _shares(cell: _Ints, group: _Ints, size: _Floats) -> sparse.csr_array:
+    """The share of each cell's connections that are of each group, (cells, groups)."""
+    return sparse.csr_array((1 / size[cell], (cell, group)), shape=(size.size, int(group.max()) + 1))
