@@ -91,6 +91,6 @@ def test_the_report_draws_the_services_that_are_marked_or_the_first_ones(
 
 
 def test_the_command_line_tells_it_in_one_sentence(tmp_path: Path) -> None:
-    ran = started(tmp_path / "none.csv", "-m", "orchestration.cli", "status", "--home", str(tmp_path / "home"))
+    ran = started(tmp_path / "none.csv", "-m", "orchestration.cli", "refresh", "--home", str(tmp_path / "home"))
     assert ran.returncode == 2
     assert "none.csv cannot be read" in ran.stderr and "Traceback" not in ran.stderr
