@@ -41,6 +41,21 @@ _NIGHTS = {
     "quiet_night": "The next day, nothing delivered",
     "next_day_night": "One more day, 1 % corrections",
 }
+#: In this order, whatever the order in the kept results.
+_LEGS = (
+    "fetch",
+    "clean",
+    "competences",
+    "inputs",
+    "build",
+    "gate",
+    "publish",
+    "workbook",
+    "report",
+    "start-up and the rest",
+    "models",
+    "copies",
+)
 _RIVALS = {
     "pipeline": "this pipeline, its models",
     "duckdb": "DuckDB alone",
@@ -77,7 +92,7 @@ def main() -> int:
         if arguments.share != 1 or arguments.days:
             return 0
         kept[arguments.size] = measured
-        RESULT.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        RESULT.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     write_page(kept)
     return 0
 
@@ -206,10 +221,10 @@ def told(size: str, measured: Mapping[str, Any]) -> Iterator[str]:
     for key, title in _NIGHTS.items():
         if key in nights:
             yield line(f"**{title}** ({nights[key]['outcome']})", nights[key]["process"], bare["seconds"])
-            for leg, cost in nights[key]["legs"].items():
+            for leg, cost in _in_order(nights[key]["legs"]):
                 yield line(f"– {leg}", cost, bare["seconds"])
     yield line("**Bare DuckDB script**, the same SQL", bare["process"], bare["seconds"])
-    for leg, cost in bare["legs"].items():
+    for leg, cost in _in_order(bare["legs"]):
         yield line(f"– {leg}", cost, bare["seconds"])
     yield line("**Start-up of a night**", nights["startup"]["process"], bare["seconds"])
     yield line("**dbt parses the project** (first night only)", nights["dbt_parse"]["process"], bare["seconds"])
@@ -248,6 +263,10 @@ def told(size: str, measured: Mapping[str, Any]) -> Iterator[str]:
         f"{', '.join(f'{name} {version}' for name, version in of['versions'].items())}."
     )
     yield ""
+
+
+def _in_order(legs: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return sorted(legs.items(), key=lambda leg: _LEGS.index(leg[0]))
 
 
 def _rivals(measured: Mapping[str, Any]) -> Iterator[str]:
@@ -294,7 +313,8 @@ def _picture(kept: Mapping[str, Any]) -> Any:
         parts = [(title, nights[key]["legs"]) for key, title in _NIGHTS.items() if key in nights]
         parts.append(("Bare DuckDB script", nights["bare_duckdb"]["legs"]))
         for order, (title, legs) in enumerate(parts):
-            for rank, (leg, cost) in enumerate(legs.items()):
+            for leg, cost in _in_order(legs):
+                rank = _LEGS.index(leg)
                 rows.append({"size": size, "what": title, "order": order, "leg": leg, "rank": rank, "seconds": cost["seconds"]})
     frame = pl.DataFrame(rows)
     bars = (
@@ -303,7 +323,13 @@ def _picture(kept: Mapping[str, Any]) -> Any:
         .encode(
             altair.X("seconds:Q", title="seconds"),
             altair.Y("what:N", title=None, sort=altair.SortField("order")),
-            altair.Color("leg:N", title=None, sort=altair.SortField("rank"), legend=altair.Legend(orient="bottom")),
+            altair.Color(
+                "leg:N",
+                title=None,
+                sort=altair.SortField("rank"),
+                scale=altair.Scale(scheme="tableau20"),
+                legend=altair.Legend(orient="bottom", columns=7),
+            ),
             altair.Order("rank:Q"),
             altair.Row("size:N", title=None, sort=["S", "M", "L"]),
         )
