@@ -236,14 +236,14 @@ def _suspects(library: _GreatExpectations, connection: duckdb.DuckDBPyConnection
         numbers = connection.execute(f"with t as (select * from counts_of_checks) {found}").fetchall()
     except Exception:  # which one it is shows where they are asked one by one
         return suite.checks
-    return [suite.checks[number] for (number,) in numbers] or suite.checks
+    return [suite.checks[number] for (number,) in sorted(numbers)] or suite.checks
 
 
 def _run_suite(library: _GreatExpectations, connection: duckdb.DuckDBPyConnection, suite: Suite) -> list[CheckResult]:
     if suite.at_once:
         suspects = _suspects(library, connection, suite)
         asked = iter(_run_suite(library, connection, replace(suite, checks=suspects, at_once=False)) if suspects else [])
-        return [next(asked) if check in suspects else _passed(suite, check) for check in suite.checks]
+        return [next(asked) if check in suspects else _found(suite, check, True, "0 row(s)", 0) for check in suite.checks]
     try:
         expectations = [_expectation(library, check) for check in suite.checks]
         validation = library.batch(suite.query).validate(library.gx.ExpectationSuite(name=suite.name, expectations=expectations))
@@ -272,38 +272,33 @@ def _result(connection: duckdb.DuckDBPyConnection, suite: Suite, check: Check, f
         if not ok and check.rows is not None:
             examples, told = _examples(connection, suite, check)
             observed += f": {'; '.join(told)}" if told else ""
+    return _found(suite, check, ok, observed, count, examples, is_broken=is_broken)
+
+
+def _found(
+    suite: Suite,
+    check: Check,
+    passed: bool,
+    observed: str,
+    count: int | None,
+    examples: list[dict[str, Any]] | None = None,
+    *,
+    is_broken: bool = False,
+) -> CheckResult:
     return CheckResult(
         suite=suite.name,
         table=suite.table,
         name=check.name,
         column=check.column,
         severity=check.severity,
-        passed=ok,
+        passed=passed,
         is_broken=is_broken,
         observed=observed,
         expected=check.expected,
         unexpected_count=count,
         description_de=check.description_de,
         description_en=check.description_en,
-        examples=examples,
-    )
-
-
-def _passed(suite: Suite, check: Check) -> CheckResult:
-    """The result of a check that was asked with all others, none of which found a row."""
-    return CheckResult(
-        suite=suite.name,
-        table=suite.table,
-        name=check.name,
-        column=check.column,
-        severity=check.severity,
-        passed=True,
-        is_broken=False,
-        observed="0 row(s)",
-        expected=check.expected,
-        unexpected_count=0,
-        description_de=check.description_de,
-        description_en=check.description_en,
+        examples=examples or [],
     )
 
 
