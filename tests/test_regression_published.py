@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -156,6 +157,47 @@ def test_absorbed_effects_equal_dummies(covariance: regression.Covariance, optio
     np.testing.assert_allclose(fit.coefficients, dummies.params[:2], rtol=1e-10)
     np.testing.assert_allclose(fit.se, dummies.bse[:2], rtol=1e-9)
     assert fit.r2 == pytest.approx(dummies.rsquared, rel=1e-10)
+
+
+@pytest.mark.parametrize("intercept", [True, False])
+@pytest.mark.parametrize(
+    ("covariance", "options"),
+    [
+        ("classic", {}),
+        ("hc3", {"cov_type": "HC3", "use_t": True}),
+        ("crv1", {"cov_type": "cluster"}),
+        ("crv3", {"cov_type": "cluster-crv3"}),
+    ],
+)
+def test_without_effects_it_is_what_statsmodels_finds(
+    covariance: regression.Covariance, options: dict[str, Any], intercept: bool
+) -> None:
+    y, x, effect, cluster = _panel()
+    columns = np.column_stack([x, 100 * x[:, 0] + x[:, 0] ** 2, 1e-2 * np.eye(6)[effect][:, 1:]])
+    if "cluster" in options.get("cov_type", ""):
+        options = options | {"cov_kwds": {"groups": cluster}, "use_t": True}
+    theirs = sm.OLS(y, sm.add_constant(columns) if intercept else columns).fit(**options)
+    ours = regression.ols(y, columns, intercept=intercept, clusters=cluster, covariance=covariance)
+    np.testing.assert_allclose(ours.coefficients, theirs.params, rtol=1e-6)
+    np.testing.assert_allclose(ours.se, theirs.bse, rtol=1e-6)
+    np.testing.assert_allclose(ours.residuals, theirs.resid, atol=1e-8)
+    assert ours.r2 == pytest.approx(theirs.rsquared, rel=1e-9)
+    assert ours.ssr == pytest.approx(theirs.ssr, rel=1e-9)
+
+
+def test_a_regressor_of_one_cluster_alone_is_unknown_without_it() -> None:
+    y, x, _, cluster = _panel()
+    own = np.where(cluster == 3, 1.0, 0.0)
+    fit = regression.ols(y, np.column_stack([x, own]), clusters=cluster, covariance="crv3")
+    assert fit.variant == "crv3, a regressor lives in one cluster" and fit.left_out is not None
+    without = np.column_stack([np.ones(y.size), x])
+    for group, found in enumerate(fit.left_out):
+        rows = cluster != group
+        seen = without[rows] if group == 3 else np.column_stack([without, own])[rows]
+        by_hand = np.linalg.lstsq(seen, y[rows], rcond=None)[0]
+        np.testing.assert_allclose(found[: by_hand.size], by_hand, rtol=1e-8)
+        assert np.isnan(found[3]) == (group == 3)
+    assert np.isfinite(fit.se[:3]).all() and np.isnan(fit.se[3])
 
 
 def test_an_effect_of_one_cluster_alone_does_not_stop_the_jackknife() -> None:

@@ -18,19 +18,22 @@ regression: Frisch (1934), Klepper and Leamer (1984). Survival: Kaplan and Meier
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import polars as pl
-import statsmodels.api as sm  # type: ignore[import-untyped]
 from scipy import sparse, stats  # type: ignore[import-untyped]
+from scipy.linalg import solve_triangular  # type: ignore[import-untyped]
 from statsmodels.duration.survfunc import SurvfuncRight  # type: ignore[import-untyped]
 
 Covariance = Literal["classic", "hc3", "crv1", "crv3"]
 #: Smallest eigenvalue of the scaled normal matrix below which a regressor counts as a combination of the others.
 _SINGULAR = 1e-10
+#: A coefficient with more than this share of itself in directions without observations is not identified.
+_SHARE_OPEN = 1e-8
 
 
 class RegressionError(ValueError):
@@ -216,67 +219,71 @@ def _clusters(clusters: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
 def _dense(
     y: np.ndarray, x: np.ndarray, labels: list[str], code: np.ndarray | None, names: np.ndarray | None, covariance: Covariance
 ) -> Fit:
-    """Without fixed effects: statsmodels, whose pseudo-inverse bears ill-conditioned columns."""
+    """Without fixed effects, by one orthogonal decomposition, which bears ill-conditioned columns and a thousand of them."""
     n, k = x.shape
     if n <= k:
         raise RegressionError(f"{n} observations for {k} coefficients: more observations are needed.")
     scale = np.sqrt((x**2).mean(axis=0))
-    if (scale == 0).any() or np.linalg.matrix_rank(x / scale) < k:
+    if (scale == 0).any():
         raise RegressionError(f"The regressors {', '.join(labels)} are collinear here: leave one out.")
-    kind: dict[str, Any] = {"classic": {}, "hc3": {"cov_type": "HC3", "use_t": True}}.get(covariance, {})
-    if code is not None and covariance in ("crv1", "crv3"):
-        cov_type = "cluster" if covariance == "crv1" else "cluster-crv3"
-        kind = {"cov_type": cov_type, "cov_kwds": {"groups": code}, "use_t": True}
-    variant, left_out = str(covariance), None
-    try:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            fit = sm.OLS(y, x).fit(**kind)
-    except ValueError:
-        # a column that varies in one cluster alone: without it only the other coefficients are identified
-        fit = sm.OLS(y, x).fit()
-        left_out = _jackknife(y, x, code if code is not None else np.zeros(n, dtype=np.int64))
-        variant = "crv3, a regressor lives in one cluster"
-    cov = np.asarray(fit.cov_params())
-    if left_out is not None:
-        away = left_out - np.asarray(fit.params)
-        cov = (left_out.shape[0] - 1) / left_out.shape[0] * away.T @ away
-    elif covariance == "hc3" and not np.isfinite(cov).all():
+    q, r = np.linalg.qr(x / scale)
+    singular = np.linalg.svd(r, compute_uv=False)
+    if singular[-1] <= singular[0] * n * np.finfo(float).eps:
+        raise RegressionError(f"The regressors {', '.join(labels)} are collinear here: leave one out.")
+    back = solve_triangular(r, np.eye(k))
+    inverse = back / scale[:, None]
+    explained = q.T @ y
+    beta = inverse @ explained
+    residuals = y - q @ explained
+    ssr = float(residuals @ residuals)
+    variant, left_out, df = str(covariance), None, float(n - k)
+    if covariance == "hc3" or (code is None and covariance != "classic"):
+        own = (q**2).sum(axis=1)
         # an observation with a coefficient of its own (leverage 1) has neither residual nor influence on the others
-        own = sm.OLS(y, x).fit().get_influence().hat_matrix_diag
-        scores = x * np.where(own < 1 - 1e-9, fit.resid / np.maximum(1 - own, 1e-9), 0.0)[:, None]
-        cov = fit.normalized_cov_params @ (scores.T @ scores) @ fit.normalized_cov_params
+        scores = q * np.where(own < 1 - 1e-9, residuals / np.maximum(1 - own, 1e-9), 0.0)[:, None]
+        cov = inverse @ (scores.T @ scores) @ inverse.T
+    elif covariance == "classic" or code is None or names is None:
+        cov = inverse @ inverse.T * (ssr / (n - k))
+    elif covariance == "crv1":
+        df = float(names.size - 1)
+        scores = np.column_stack([np.bincount(code, weights=c * residuals, minlength=names.size) for c in q.T])
+        cov = inverse @ (scores.T @ scores) @ inverse.T * (names.size / (names.size - 1)) * ((n - 1) / (n - k))
+    else:
+        df = float(names.size - 1)
+        left_out = beta - _influence(q, back, residuals, code) / scale
+        away = left_out - beta
+        cov = (names.size - 1) / names.size * away.T @ away
+        if np.isnan(left_out).any():
+            variant = "crv3, a regressor lives in one cluster"
+    # where the regressors hold no constant, what is to be explained is the distance from 0
+    centre = y.mean() if np.linalg.norm(1 - q @ q.sum(axis=0)) < 1e-6 * math.sqrt(n) else 0.0
     with np.errstate(divide="ignore", invalid="ignore"):  # an outcome without variation has none to explain
-        r2 = float(fit.rsquared)
-    df = float(n - k) if covariance in ("classic", "hc3") or names is None else float(names.size - 1)
+        r2 = float(1 - np.float64(ssr) / ((y - centre) ** 2).sum())
     size = None if names is None else int(names.size)
-    return Fit(
-        tuple(labels),
-        np.asarray(fit.params),
-        cov,
-        df,
-        n,
-        size,
-        r2,
-        float(fit.ssr),
-        np.asarray(fit.resid),
-        variant,
-        left_out,
-        names,
-    )
+    return Fit(tuple(labels), beta, cov, df, n, size, r2, ssr, residuals, variant, left_out, names)
 
 
-def _jackknife(y: np.ndarray, x: np.ndarray, code: np.ndarray) -> np.ndarray:
-    """Coefficients without each cluster, (G, p); NaN where one is not identified then."""
-    scale = np.sqrt((x**2).mean(axis=0))
+def _influence(q: np.ndarray, back: np.ndarray, residuals: np.ndarray, code: np.ndarray) -> np.ndarray:
+    """What each cluster changes in the coefficients, (G, p): with it less without it; NaN where one is not identified without it.
+
+    With the regressors X = Q R, ``back`` R⁻¹, the rows Q_g of a cluster and its residuals u_g, that is R⁻¹ (I − Q_g'Q_g)⁻¹ Q_g'u_g.
+    """
+    order = np.argsort(code, kind="stable")
     rows = []
-    for cluster in range(int(code.max()) + 1):
-        kept = code != cluster
-        u, singular, vt = np.linalg.svd(x[kept] / scale, full_matrices=False)
-        rank = singular > singular[0] * 1e-10
-        beta = (vt[rank].T @ ((u[:, rank].T @ y[kept]) / singular[rank])) / scale
-        # identified: nothing of the coefficient lies in the directions that the observations leave open
-        beta[(vt[rank] ** 2).sum(axis=0) < 1 - 1e-8] = np.nan
-        rows.append(beta)
+    for members in np.split(order, np.flatnonzero(np.diff(code[order])) + 1):
+        own = q[members]
+        _, leverage, directions = np.linalg.svd(own, full_matrices=False)
+        rest = 1 - leverage**2
+        known = rest > _SINGULAR
+        score = own.T @ residuals[members]
+        along = directions[known]
+        score = score + along.T @ ((leverage[known] ** 2 / rest[known]) * (along @ score))
+        change = back @ score
+        if not known.all():
+            # the directions that the other observations leave open, and the coefficients that lie in them at all
+            open_ = np.linalg.qr(back @ directions[~known].T)[0]
+            change[(open_**2).sum(axis=1) > _SHARE_OPEN] = np.nan
+        rows.append(change)
     return np.stack(rows)
 
 

@@ -945,13 +945,18 @@ def _lots(frame: pl.DataFrame, outcome: str) -> _Lots:
 def _independent(columns: np.ndarray) -> list[int]:
     """Columns, in their order, that are no combination of those before them."""
     kept: list[int] = []
-    basis = np.empty((columns.shape[0], 0))
+    # lengths and angles stay what they are, in as many rows as there are columns
+    columns = np.linalg.qr(columns, mode="r")  # type: ignore[assignment]
+    space = np.empty((columns.shape[0], min(columns.shape)), order="F")
     for i, column in enumerate(columns.T):
+        if len(kept) == space.shape[1]:  # they span everything
+            break
+        basis = space[:, : len(kept)]
         rest = column - basis @ (basis.T @ column)
         rest = rest - basis @ (basis.T @ rest)
         if np.linalg.norm(rest) > 1e-8 * max(float(np.linalg.norm(column)), 1.0):
+            space[:, len(kept)] = rest / np.linalg.norm(rest)
             kept.append(i)
-            basis = np.column_stack([basis, rest / np.linalg.norm(rest)])
     return kept
 
 
@@ -977,9 +982,13 @@ def _scale_estimates(frame: pl.DataFrame, outcome: str, level: float) -> Iterato
         ("S1_no_learning", {"without": ("ln_n",)}),
         ("S1_total", {"total": True}),
     )
+    try:
+        lots = _lots(frame, outcome)
+    except _Unavailable as error:
+        yield from (Estimate("C2", outcome, name, "ln_q", "unavailable", str(error)) for name, _ in variants)
+        return
     for name, options in variants:
         try:
-            lots = _lots(frame, outcome)
             fit = _scale_fit(lots, **options)
         except _Unavailable as error:
             yield Estimate("C2", outcome, name, "ln_q", "unavailable", str(error))
