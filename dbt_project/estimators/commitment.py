@@ -14,9 +14,11 @@ deadline pulls acceptances forward, and that cases are parked. The interval is t
 
 from __future__ import annotations
 
+import functools
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -80,6 +82,7 @@ def predict_open(connections: pl.DataFrame, spells: pl.DataFrame, as_of: date, d
     starts = connections.filter(
         (pl.col("is_experience") | (pl.col("state") == "planned")) & pl.col("planned_start_on").is_not_null()
     )
+    strata = _by_stratum(experience, as_of)
     common = np.random.default_rng(zlib.crc32(f"{as_of}".encode()))
     wait = bootstrap_survival(_start_delays(starts, as_of), draws, common)
     resumed = bootstrap_survival(_spell_days(spells), draws, common)
@@ -92,7 +95,7 @@ def predict_open(connections: pl.DataFrame, spells: pl.DataFrame, as_of: date, d
             continue
         seed = zlib.crc32(f"{land} {service} {as_of}".encode())
         outcome: dict[str, Any] = {"reason": "too_few_events"}
-        for stratum in _strata(experience, str(land), str(service)):
+        for stratum in _strata(strata, str(land), str(service)):
             outcome = _predict_cell(cell, stratum, wait, resumed, as_of, target, np.random.default_rng(seed))
             if outcome["reason"] != "beyond_experience":
                 break
@@ -100,18 +103,52 @@ def predict_open(connections: pl.DataFrame, spells: pl.DataFrame, as_of: date, d
     return pl.DataFrame(rows, schema=OUTPUT_SCHEMA)
 
 
-def _strata(experience: pl.DataFrame, land: str, service: str) -> Iterator[pl.DataFrame]:
+@dataclass(frozen=True)
+class _Experience:
+    """What connections have shown so far. ``ended``, ``at_risk``: connections by cluster and day of their age."""
+
+    ended: np.ndarray
+    at_risk: np.ndarray
+    last_event: int
+    operational_days: float
+    suspensions: float
+
+
+def _by_stratum(experience: pl.DataFrame, as_of: date) -> Callable[[str | None, str | None], _Experience | None]:
+    """What says what is known of (Land, service); None stands for all of them. None where it is too little."""
+    parts: dict[tuple[str | None, str | None], pl.DataFrame] = {(None, None): experience}
+    for columns in (["land_code", "service_id"], ["land_code"], ["service_id"]):
+        for key, part in experience.partition_by(columns, as_dict=True).items():
+            named = dict(zip(columns, map(str, key), strict=True))
+            parts[named.get("land_code"), named.get("service_id")] = part
+
+    @functools.lru_cache(maxsize=256)  # a Land's are asked for again and again, those of one service in one Land once
+    def known(land: str | None, service: str | None) -> _Experience | None:
+        part = parts.get((land, service))
+        if part is None or part["accepted_on"].count() < EVENTS_MIN or part["cluster"].n_unique() < 2:
+            return None
+        durations = part.select(
+            "cluster",
+            days=(pl.coalesce("accepted_on", pl.lit(as_of)) - pl.col("started_on")).dt.total_days().clip(0, _GRID_DAYS - 1),
+            is_event=pl.col("accepted_on").is_not_null(),
+        )
+        last_event = int(durations.filter("is_event")["days"].max() or 0)  # type: ignore[arg-type]
+        days, suspensions = (float(part[column].sum() or 0) for column in ("operational_days", "suspensions"))
+        return _Experience(*_ended_and_at_risk(durations), last_event, days, suspensions)
+
+    return known
+
+
+def _strata(known: Callable[[str | None, str | None], _Experience | None], land: str, service: str) -> Iterator[_Experience]:
     """Experience with enough events, the nearest first: the service in the Land, the Land, the service, everything."""
-    of_land, of_service = pl.col("land_code") == land, pl.col("service_id") == service
-    for chosen in (of_land & of_service, of_land, of_service, pl.lit(True)):
-        frame = experience.filter(chosen)
-        if frame["accepted_on"].count() >= EVENTS_MIN and frame["cluster"].n_unique() >= 2:
-            yield frame
+    for key in ((land, service), (land, None), (None, service), (None, None)):
+        if (stratum := known(*key)) is not None:
+            yield stratum
 
 
 def _predict_cell(
     cell: pl.DataFrame,
-    experience: pl.DataFrame,
+    experience: _Experience,
     wait: np.ndarray,
     resumed: np.ndarray,
     as_of: date,
@@ -121,13 +158,8 @@ def _predict_cell(
     """One cell; ``wait`` and ``resumed`` are survival curves (draws, days) of the time to the start and to the resumption."""
     horizon = (target - as_of).days
     draws = wait.shape[0]
-    durations = experience.select(
-        "cluster",
-        days=(pl.coalesce("accepted_on", pl.lit(as_of)) - pl.col("started_on")).dt.total_days().clip(0, _GRID_DAYS - 1),
-        is_event=pl.col("accepted_on").is_not_null(),
-    )
-    survival = bootstrap_survival(durations, draws, rng)
-    last_event = int(durations.filter("is_event")["days"].max() or 0)  # type: ignore[arg-type]
+    survival = _survival(experience.ended, experience.at_risk, draws, rng)
+    last_event = experience.last_event
 
     started = cell.filter(pl.col("state") == "started")
     planned = cell.filter(pl.col("state") == "planned")
@@ -171,8 +203,8 @@ def _predict_cell(
         total += _open(until_start + lasting, horizon, pull, parked, rng)
 
     # regressions: suspensions by their rate so far, resumptions by the length of suspensions so far
-    days, count = cell_sum(experience, "operational_days"), cell_sum(experience, "suspensions")
-    rate = (rng.gamma(count + 0.5, 1.0, draws) / max(days, 1)) if days else np.zeros(draws)
+    days = experience.operational_days
+    rate = (rng.gamma(experience.suspensions + 0.5, 1.0, draws) / max(days, 1)) if days else np.zeros(draws)
     still = rng.random((draws, operational)) < (1 - np.exp(-rate * horizon))[:, None]
     if operational and still.any():
         at = rng.integers(0, max(horizon, 1), (draws, operational))
@@ -193,11 +225,6 @@ def _predict_cell(
         "area_wide_probability": float((total == 0).mean()),
         "reason": None,
     }
-
-
-def cell_sum(frame: pl.DataFrame, column: str) -> float:
-    """The sum of a column; 0 where it is empty."""
-    return float(frame[column].sum() or 0)
 
 
 def _codes(*columns: pl.Series) -> np.ndarray:
@@ -227,6 +254,11 @@ def bootstrap_survival(durations: pl.DataFrame, draws: int, rng: np.random.Gener
     """
     if durations.is_empty():
         return np.ones((draws, _GRID_DAYS))
+    return _survival(*_ended_and_at_risk(durations), draws, rng)
+
+
+def _ended_and_at_risk(durations: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """How many of each cluster end on each day of their age and how many last until it: two float arrays (clusters, days)."""
     cluster = _codes(durations["cluster"])
     days = durations["days"].to_numpy()
     event = durations["is_event"].to_numpy()
@@ -234,7 +266,12 @@ def bootstrap_survival(durations: pl.DataFrame, draws: int, rng: np.random.Gener
     ended, left = np.zeros((size, _GRID_DAYS)), np.zeros((size, _GRID_DAYS))
     np.add.at(ended, (cluster[event], days[event]), 1)
     np.add.at(left, (cluster, days), 1)
-    at_risk = left[:, ::-1].cumsum(axis=1)[:, ::-1]
+    return ended, left[:, ::-1].cumsum(axis=1)[:, ::-1]
+
+
+def _survival(ended: np.ndarray, at_risk: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """Curves of resampled clusters, (draws, days)."""
+    size = ended.shape[0]
     weights = rng.multinomial(size, np.full(size, 1 / size), draws).astype(float)
     hazard = np.divide(weights @ ended, np.maximum(weights @ at_risk, 1e-12))
     return np.cumprod(1 - np.clip(hazard, 0, 1), axis=1)
