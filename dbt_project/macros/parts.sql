@@ -84,6 +84,11 @@ orchestration/spark.py takes them over. Its input `part` holds the missing parts
     {%- endif %}
 {%- endmacro %}
 
+{#- The same for those who see every row on the way to a part; Spark finds out by itself which rows its parts need. -#}
+{% macro in_asked_part(land_code, day) -%}
+    {{ in_part(land_code, day) if target.type == 'duckdb' else 'true' }}
+{%- endmacro %}
+
 {#- Spark: whether a row belongs to one of the missing parts that a condition names, as ranges of days that its readers can skip by. -#}
 {% macro in_months(land_code, day, condition) -%}
     {%- set months = [] -%}

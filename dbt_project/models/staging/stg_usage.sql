@@ -5,7 +5,8 @@ with newest as (
             source('inputs', 'usage'),
             ['authority_id', 'service_id', 'period', 'grain', 'channel', 'account', 'is_test'],
             retractable=true,
-            once=is_single_part('land_code', 'period')
+            once=is_single_part('land_code', 'period'),
+            within=in_asked_part('land_code', 'period')
         )
     }}
 )
