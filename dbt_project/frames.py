@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +36,32 @@ def by(column: str, relation: Any) -> Iterator[Callable[[Any], pl.DataFrame]]:
         )
 
 
-def write(session: Any, frames: pl.DataFrame | Iterable[pl.DataFrame]) -> Any:
-    """A frame, or several of the same columns one after the other, as a relation of the session; the next one replaces it, after dbt has
-    copied it."""
-    with tempfile.TemporaryDirectory() as folder:
-        for number, frame in enumerate([frames] if isinstance(frames, pl.DataFrame) else frames):
-            frame.write_parquet(Path(folder) / f"{number:06}.parquet")
-        session.execute("create or replace temp table handed_over as from read_parquet(?)", [f"{folder}/*.parquet"])
+@contextlib.contextmanager
+def store(model: str) -> Iterator[Path]:
+    """The folder that keeps what a model found on earlier nights (``ROLLIN_PARTS``); where there is none, one for this build alone."""
+    if kept := os.environ.get("ROLLIN_PARTS"):
+        yield Path(kept) / model
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder)
+
+
+def keep(frame: pl.DataFrame, path: Path) -> None:
+    """Write a frame to a file that is whole once it is there."""
+    aside = path.with_name(f".{path.name}")
+    frame.write_parquet(aside)
+    aside.replace(path)
+
+
+def gather(session: Any, paths: list[Path]) -> Any:
+    """The rows of Parquet files as a relation of the session; the next one replaces it, after dbt has copied it."""
+    session.execute("create or replace temp table handed_over as from read_parquet(?)", [[str(path) for path in paths]])
     return session.table("handed_over")
+
+
+def write(session: Any, frame: pl.DataFrame) -> Any:
+    """A frame as a relation of the session, as ``gather`` does."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.parquet"
+        frame.write_parquet(path)
+        return gather(session, [path])

@@ -394,7 +394,7 @@ def make_audit(settings: Settings, night: Night) -> publication.Audit:
         run_id=night.run_id,
         as_of=night.as_of,
         territory_on=night.territory_on,
-        build_sha256=publication.sha256_of(build),
+        build_sha256=publication.sha256_of_build(build),
         inputs_sha256=(night.folder / "inputs.sha256").read_text(encoding="utf-8"),
         code_version=code_version(),
         is_synthetic=any(night.admit(c, s.name).is_synthetic for c in measured for s in night.laender[c].sources),

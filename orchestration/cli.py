@@ -73,7 +73,7 @@ def cli() -> None:
     help="Report on the municipalities and authorities of that day (default: of the run's day).",
 )
 @click.option("--sample", is_flag=True, help="Run on the embedded synthetic world, offline.")
-@click.option("--full", is_flag=True, help="Build anew even where nothing changed.")
+@click.option("--full", is_flag=True, help="Build anew even where nothing changed, from the clean data.")
 @click.option(
     "--engine", type=click.Choice(ENGINES), help="Where the heavy models are computed (default: ROLLIN_ENGINE or duckdb)."
 )

@@ -686,7 +686,9 @@ class Night:
 
         self._recall(inputs)
         (inputs / "part").mkdir()  # what the usage tells already
-        parts.lay_out(inputs, self.settings.build / "parts").write_parquet(inputs / "part" / "part.parquet")
+        store = self.settings.build / parts.STORE
+        parts.make_store(store, anew=self.settings.full)
+        parts.lay_out(inputs, store).write_parquet(inputs / "part" / "part.parquet")
         for name, frame in self._own_tables(codes).items():
             (inputs / name).mkdir()
             frame.write_parquet(inputs / name / f"{name}.parquet")
@@ -822,7 +824,7 @@ class Night:
                     shutil.rmtree(old / name, ignore_errors=True)
                 for name in ("warehouse.duckdb", "warehouse.duckdb.wal"):
                     (old / name).unlink(missing_ok=True)
-        parts.prune(self.settings.build / "parts", [run / "inputs" for run in runs[-_BUILDS_KEPT:]])
+        parts.prune(self.settings.build / parts.STORE, [run / "inputs" for run in runs[-_BUILDS_KEPT:]])
 
 
 @contextlib.contextmanager

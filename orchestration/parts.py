@@ -1,11 +1,14 @@
 """Which parts the models on usage are made of tonight, and which of them an earlier run has computed already.
 
-Belongs here: what a part is made of, its name, the folder that parts are kept in. Does not: computing one (dbt's materialization
-``parts``, dbt_project/macros/parts.sql; on Spark ``spark``), what is computed (the models in ``MODELS``).
+Belongs here: what a part is made of, its name, the folder that parts are kept in. Does not: computing one (dbt's materializations
+``parts`` and ``months``, dbt_project/macros; on Spark ``spark``), what is computed (the models in ``MODELS`` and ``BY_MONTH``).
 
 A part is what a model says of the usage of one Land in one month. Its name holds the sha256 over the deliveries with rows in that month, in their order, and
 over the SQL that sums them: equal names are equal contents, whichever run wrote them, on whichever day. Whatever is not needed any more
 may be deleted at any time; it is computed again.
+
+What follows from these is kept too, by month: the models in ``BY_MONTH``, whose files dbt itself names, after the month's
+``int_usage_state``.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import contextlib
 import functools
 import hashlib
 import os
+import shutil
 from datetime import date
 from pathlib import Path
 
@@ -21,6 +25,7 @@ import duckdb
 import polars as pl
 
 from dbt_project import PROJECT_DIR
+from ingest.landing import make_folder
 
 #: The models that are kept in parts, with the columns of their files: names and DuckDB's types, whichever engine writes them.
 COLUMNS: dict[str, dict[str, str]] = {
@@ -49,6 +54,19 @@ COLUMNS: dict[str, dict[str, str]] = {
 }
 MODELS = tuple(COLUMNS)
 
+#: The models that are kept by month, all Länder together.
+BY_MONTH = (
+    "fct_usage_monthly",
+    "int_usage_channel",
+    "int_usage_authority_month",
+    "int_public_cell",
+    "int_public_usage",
+    "public_fct_usage_monthly",
+)
+
+#: Name of the folder of all parts, below a home's ``build``.
+STORE = "parts"
+
 #: What decides beside the model itself how a part is made of its deliveries.
 _RULES = ("models/staging/stg_usage.sql", "macros/newest_revisions.sql", "macros/parts.sql")
 
@@ -63,6 +81,17 @@ SCHEMA = pl.Schema(
         "is_kept": pl.Boolean(),
     }
 )
+
+
+def make_store(store: Path, *, anew: bool = False) -> None:
+    """Make the folders that parts are kept in; forget what they hold where it is to be computed ``anew``, and what a power cut left half."""
+    if anew:
+        shutil.rmtree(store, ignore_errors=True)
+    for model in (*MODELS, *BY_MONTH):
+        make_folder(store / model)
+    for path in store.glob("*/*"):
+        if not _is_whole(path):
+            path.unlink(missing_ok=True)
 
 
 def lay_out(inputs: Path, store: Path) -> pl.DataFrame:
@@ -83,7 +112,7 @@ def lay_out(inputs: Path, store: Path) -> pl.DataFrame:
 
 
 def prune(store: Path, kept: list[Path]) -> int:
-    """Delete the parts that none of the runs' input folders in ``kept`` names; how many.
+    """Delete the parts that none of the runs' input folders in ``kept`` names, and of every month all but as many newest files; how many.
 
     A run that was killed while it wrote down its parts names none.
     """
@@ -93,7 +122,13 @@ def prune(store: Path, kept: list[Path]) -> int:
             with contextlib.suppress(OSError, pl.exceptions.PolarsError):
                 paths = pl.read_parquet(file, columns=["path"])["path"]
                 named.update((Path(path).parent.name, Path(path).name) for path in paths)
-    old = [path for path in store.glob("*/*.parquet") if (path.parent.name, path.name) not in named]
+    old = [path for model in MODELS for path in (store / model).glob("*.parquet") if (model, path.name) not in named]
+    months: dict[tuple[str, str], list[Path]] = {}
+    for model in BY_MONTH:
+        for path in (store / model).glob("*.parquet"):
+            months.setdefault((model, path.name.partition(".")[0]), []).append(path)
+    for found in months.values():  # a run makes at most one of each
+        old += sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)[len(kept) :]
     for path in old:
         path.unlink(missing_ok=True)
     return len(old)

@@ -46,6 +46,9 @@ SCHEMAS = ("core", "metrics", "meta")
 
 #: The folder of a release that may leave the house.
 PUBLIC = "public"
+#: A file in a view's SQL.
+_PARQUET = re.compile(r"'((?:[^']|'')+[.]parquet)'")
+_CHANGED = "The build changed while it was copied: run the refresh again and let nobody open the build file."
 _SUM = re.compile(rb"([0-9a-f]{64})  (.+)")
 _RELEASE_ID = re.compile(r"^\d{8}T\d{6}Z-[0-9a-f]{8}(-asof)?$")
 
@@ -141,10 +144,12 @@ class UnknownRelease(UsageError):
 
 @dataclass(frozen=True)
 class _Copy:
-    """A table of a warehouse: where it is written, the query on the build that it is a copy of, and what is said of it."""
+    """A table of a warehouse: where it is written, the relation of the build (schema, name) and the query on it that it is a copy of, and
+    what is said of it."""
 
     schema: str
     name: str
+    source: tuple[str, str]
     query: str
     description: str
     columns: dict[str, str]
@@ -189,6 +194,28 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def sha256_of_build(build: Path) -> str:
+    """Hex sha256 of a closed build: of its file and of the files beside it that its published views show (``orchestration/parts.py``)."""
+    with duckdb.connect(str(build), read_only=True) as con:
+        views = con.execute(
+            "select sql from duckdb_views() where not internal and schema_name not in ('staging', 'intermediate')"
+        )
+        named = {name for (sql,) in views.fetchall() for name in _PARQUET.findall(sql)}
+    beside = sorted(Path(name.replace("''", "'")) for name in named)
+    if not beside:
+        return sha256_of(build)
+    with ThreadPoolExecutor() as pool:
+        return hashlib.sha256(" ".join(pool.map(sha256_of, [build, *beside])).encode()).hexdigest()
+
+
+def _is_audited(build: Path, audit: Audit) -> bool:
+    """Whether a build still has the bytes that were audited."""
+    try:
+        return audit.build_sha256 == sha256_of_build(build)
+    except duckdb.Error:  # no database any more, or one with a block that contradicts its own sum
+        return False
+
+
 def current_audit(settings: Settings) -> Audit | None:
     """The audit of the release that ``current`` names, None where there is none."""
     try:
@@ -221,7 +248,7 @@ def publish(
         raise PublicationRefused("The audit did not pass: see audit.json beside the build.")
     if audit.run_id != run_id:
         raise PublicationRefused(f"The audit is of run {audit.run_id}, not of this run {run_id}: run the refresh again.")
-    if audit.build_sha256 != sha256_of(build):
+    if not _is_audited(build, audit):
         raise PublicationRefused("The build changed after its audit: run the refresh again and let nobody open the build file.")
     missing = sorted({node["name"] for node in [*marts, *masked]} - set(audit.rebuilt))
     if missing:
@@ -254,10 +281,8 @@ def publish(
         public = aside / PUBLIC
         public.mkdir()
         _publish_public(settings, public, build, audit, release_id, now, public_copies(marts, masked), traced, publisher)
-    if audit.build_sha256 != sha256_of(build):
-        raise PublicationRefused(
-            "The build changed while it was copied: run the refresh again and let nobody open the build file."
-        )
+    if not _is_audited(build, audit):
+        raise PublicationRefused(_CHANGED)
     shutil.copyfile(build.with_name("audit.json"), aside / "audit.json")
     if gate.is_dir():
         shutil.copytree(gate, aside / "gate")
@@ -507,6 +532,7 @@ def _copy(node: dict[str, Any], schema: str, columns: Sequence[str], select: str
     return _Copy(
         schema,
         node["alias"],
+        (node["schema"], node["alias"]),
         f'select {names} from build."{node["schema"]}"."{node["alias"]}"',
         node["description"],
         {column: described[column].get("description", "") for column in columns},
@@ -527,13 +553,19 @@ def _write_warehouse(
     with duckdb.connect() as con:
         con.execute("set autoinstall_known_extensions = false; set threads = 2; set memory_limit = '4GB'; set TimeZone = 'UTC'")
         con.execute(f"set temp_directory = {_text(str(folder.parent / '.spill'))}")
-        con.execute(f"attach {_text(str(build))} as build (read_only)")
+        try:
+            con.execute(f"attach {_text(str(build))} as build (read_only)")
+        except duckdb.Error:  # it was one when the audit was compared
+            raise PublicationRefused(_CHANGED) from None
         con.execute(f"attach {_text(str(folder / 'warehouse.duckdb'))} as out (storage_version '{STORAGE_VERSION}')")
         for schema in SCHEMAS:
             con.execute(f"create schema out.{schema}")
+        views = "select schema_name, view_name from duckdb_views() where database_name = 'build' and not internal"
+        kept = set(con.execute(views).fetchall())
         for copy in copies:
-            # ordered, so that equal tables make equal files and row groups can be skipped
-            con.execute(f'create table out.{copy.schema}."{copy.name}" as {copy.query} order by all')
+            # ordered, so that equal tables make equal files and row groups can be skipped; what is kept by month is so already
+            order = "" if copy.source in kept else "order by all"
+            con.execute(f'create table out.{copy.schema}."{copy.name}" as {copy.query} {order}')
             if _digest(con, copy.query) != _digest(con, f'from out.{copy.schema}."{copy.name}"'):
                 raise PublicationRefused(
                     f"The copy of {copy.schema}.{copy.name} differs from the build: check the disk and run the refresh again."

@@ -212,7 +212,8 @@ def _home_of_landing(settings: Settings) -> Iterator[Path]:
 @contextlib.contextmanager
 def _clock(instant: datetime) -> Iterator[None]:
     before = {
-        name: os.environ.get(name) for name in ("ROLLIN_NOW", "ROLLIN_INPUTS", "ROLLIN_BUILD", "DBT_TARGET_PATH", "DBT_LOG_PATH")
+        name: os.environ.get(name)
+        for name in ("ROLLIN_NOW", "ROLLIN_INPUTS", "ROLLIN_BUILD", "ROLLIN_PARTS", "DBT_TARGET_PATH", "DBT_LOG_PATH")
     }
     os.environ["ROLLIN_NOW"] = instant.isoformat()
     try:

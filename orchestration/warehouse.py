@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dbt_project import PROJECT_DIR
+from orchestration import parts
 from orchestration.settings import Settings, code_version
 
 #: The nightly build leaves unit tests out: they test formulas, not tonight's data. Its results are taken from memory.
@@ -54,6 +55,7 @@ def prepare(settings: Settings) -> Path:
             "DBT_LOG_PATH": str(target / "logs"),
             "ROLLIN_INPUTS": str(settings.build / "tonight" / "inputs"),
             "ROLLIN_BUILD": str(settings.build / "tonight" / "warehouse.duckdb"),
+            "ROLLIN_PARTS": str((settings.build / parts.STORE).resolve()),
             **{name: os.environ.get(name, default) for name, default in _DEFAULTS.items()},
         }
     )

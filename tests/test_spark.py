@@ -154,7 +154,8 @@ def test_a_night_on_spark_publishes_the_same_tables(
     monkeypatch.setattr(spark, "compute", lambda settings, run: asked.append((run, compute(settings, run))))
     monkeypatch.setenv("ROLLIN_SPARK_PYTHON", spark_python())
     house = House(computed.home, published.world, published.now)
-    result = house.night(full=True, engine="spark")
+    shutil.rmtree(house.home / "published")  # a night that has something to publish, and all parts at hand
+    result = house.night(engine="spark")
     assert result.outcome == "published", result.message
     assert result.legs and "spark" in result.legs
     assert asked == [(house.settings.build / str(result.run_id), 0)]  # Spark had made them all

@@ -1,4 +1,7 @@
 -- Counts by month with what of the month they speak for, and the live months without a count.
+-- depends_on: {{ ref('int_usage_state') }}
+{{ config(materialized='months', state='exact') }}
+
 with months as (
     select
         counts.land_code,
@@ -21,6 +24,13 @@ with months as (
         ) as days_reported
     from {{ ref('int_usage_month') }} as counts
     cross join {{ ref('stg_run') }} as run
+    where {{ in_month('counts.month') }}
+),
+
+live_months as (
+    select *
+    from {{ ref('int_authority_live_month') }}
+    where {{ in_month('month') }}
 ),
 
 -- where both grains arrive for a month, the monthly count holds
@@ -78,7 +88,7 @@ counts_of_the_day as (
             else 'partial'
         end as reporting_status
     from reported
-    left join {{ ref('int_authority_live_month') }} as live
+    left join live_months as live
         on
             reported.authority_id = live.authority_id
             and reported.service_id = live.service_id
@@ -100,7 +110,7 @@ counts_of_the_day as (
         cast(0 as bigint) as days_reported,
         live.live_days,
         'missing' as reporting_status
-    from {{ ref('int_authority_live_month') }} as live
+    from live_months as live
     left join online
         on
             live.authority_id = online.authority_id

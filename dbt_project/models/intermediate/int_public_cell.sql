@@ -1,6 +1,9 @@
 -- What the public tier may hold of usage at most: one count per authority × service × month × channel, of months whose deliveries
 -- are in. Without accounts; counter, post and other are offline; the running month is left out (its nightly differences
 -- would be daily counts). Authorities are those of the day: a later merger must not rewrite what was public before it.
+-- depends_on: {{ ref('int_usage_state') }}
+{{ config(materialized='months', state='exact') }}
+
 with rules as (
     select
         max(value) filter (where rule_id = 'small_count_max' and service_id is null) as small_count_max,
@@ -23,6 +26,7 @@ cells as (
             else 'reported'
         end as reporting_status
     from {{ ref('int_usage_channel') }}
+    where {{ in_month('month') }}
     group by all
 ),
 
@@ -50,11 +54,13 @@ parts as (
             coalesce(mapping.reported_authority_id, units.authority_id) = live.authority_id
             and units.service_id = live.service_id
             and units.month = live.month
+            and {{ in_month('live.month') }}
     left join {{ ref('int_usage_authority_month') }} as counts
         on
             coalesce(mapping.reported_authority_id, units.authority_id) = counts.authority_id
             and units.service_id = counts.service_id
             and units.month = counts.month
+            and {{ in_month('counts.month') }}
 ),
 
 places as (

@@ -1,4 +1,7 @@
 -- Usage of the authorities of the reported status, with the counts of all that they continue, whether live or not.
+-- depends_on: {{ ref('int_usage_state') }}
+{{ config(materialized='months', state='exact') }}
+
 {% set counts = ['submitted_online', 'submitted_assisted', 'submitted_offline', 'started_online', 'completed_online'] -%}
 with counts_of_the_day as (
     select
@@ -16,6 +19,7 @@ with counts_of_the_day as (
             as live_days_reported,
         bool_and(submitted is not null and reporting_status = 'reported') filter (where channel = 'online') as is_online_complete
     from {{ ref('int_usage_channel') }}
+    where {{ in_month('month') }}
     group by authority_id, service_id, month
 )
 

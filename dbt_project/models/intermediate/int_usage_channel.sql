@@ -1,9 +1,12 @@
 -- Usage by channel, under the keys of the day. A source may deliver the whole of a channel (account NULL), its accounts, or both:
 -- the whole counts; the accounts add up only where it is not delivered, and one account without a number leaves the sum unknown.
+-- depends_on: {{ ref('int_usage_state') }}
+{{ config(materialized='months', state='exact') }}
+
 with whole as (
     select *
     from {{ ref('fct_usage_monthly') }}
-    where account is null
+    where account is null and {{ in_month('month') }}
 ),
 
 accounts as (
@@ -21,7 +24,7 @@ accounts as (
         bool_and(reporting_status = 'missing') as is_missing,
         bool_or(reporting_status = 'partial') as is_partial
     from {{ ref('fct_usage_monthly') }}
-    where account is not null
+    where account is not null and {{ in_month('month') }}
     group by land_code, authority_id, service_id, month, channel
 )
 

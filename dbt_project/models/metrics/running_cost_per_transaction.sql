@@ -26,6 +26,9 @@ counts_of_the_day as (
         bool_or(submitted is not null and completed is null) filter (where channel in ('online', 'assisted'))
             as is_completed_missing
     from {{ ref('int_usage_channel') }}
+    where
+        month >= (select period.window_from from period)
+        and month < (select period.window_to from period)
     group by authority_id, service_id, month
 ),
 

@@ -1,4 +1,5 @@
-{{ config(alias='fct_usage_monthly') }}
+-- depends_on: {{ ref('int_usage_state') }}
+{{ config(alias='fct_usage_monthly', materialized='months', state='public') }}
 select
     cells.land_code,
     cells.authority_id,
@@ -17,3 +18,4 @@ left join {{ ref('int_public_usage') }} as masked
         and cells.service_id = masked.service_id
         and cells.month = masked.month
         and cells.channel = masked.channel
+where {{ in_month('cells.month') }}
