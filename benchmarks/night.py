@@ -188,7 +188,8 @@ def compare(build: Path, bare: Path) -> None:
     def rows(path: Path) -> dict[str, int]:
         with duckdb.connect(str(path), read_only=True) as connection:
             names = connection.execute(
-                "select schema_name || '.\"' || table_name || '\"' from duckdb_tables() where schema_name in ?", [list(PUBLISHED)]
+                "select table_schema || '.\"' || table_name || '\"' from information_schema.tables where table_schema in ?",
+                [list(PUBLISHED)],
             ).fetchall()
             return {name: connection.execute(f"select count(*) from {name}").fetchall()[0][0] for (name,) in names}
 
