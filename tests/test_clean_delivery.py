@@ -125,6 +125,36 @@ def test_a_record_whose_files_are_gone_is_made_again(tmp_path: Path) -> None:
     assert run(tmp_path, delivery) == record and (tmp_path / record.clean_path).is_file()
 
 
+def test_deliveries_that_are_cleaned_at_once_become_what_each_becomes_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [
+        f"Schlüssel;Monat;eingereicht\n09174;2026-0{1 + number % 3};{number}\n09999;2026-04;{number}\n" for number in range(12)
+    ]
+    homes = [tmp_path / "alone", tmp_path / "at-once"]
+    found = []
+    for home in homes:
+        landing = Landing(home)
+        deliveries = [land(landing, SOURCE, text.encode(), sequence=number) for number, text in enumerate(texts)]
+        monkeypatch.setattr(cleaning, "_LARGE_BYTES", 10**9 if home == homes[0] else 1)
+        arguments = (home, landing, laender()["09"], SOURCE, deliveries, references()["09"], DELIVERED_AT)
+        found.append(list(cleaning.clean_deliveries(*arguments)))
+    assert found[0] == found[1] and [record.rows_clean for record in found[0]] == [1] * 12
+    for record in found[0]:
+        for path in (record.clean_path, record.quarantine_path):
+            assert (homes[0] / path).read_bytes() == (homes[1] / path).read_bytes()
+
+    # one that cannot be cleaned ends what is asked for after it, and spoils nothing before it
+    for record in found[1]:
+        (homes[1] / record.clean_path).unlink()
+    landing.path(deliveries[5].parts[0]).write_bytes(b"damaged")
+    records = cleaning.clean_deliveries(*arguments)
+    assert [next(records) for _ in range(5)] == found[1][:5]
+    with pytest.raises(LandingError, match="are damaged"):
+        next(records)
+    assert (homes[1] / found[1][4].clean_path).is_file() and not (homes[1] / found[1][5].clean_path).is_file()
+
+
 @pytest.mark.parametrize("content", [b"<!DOCTYPE html><html><body>502</body></html>", b"", b"a;b\n1;2\n"])
 def test_what_cannot_be_read_is_a_problem_with_both_files_empty(content: bytes, tmp_path: Path) -> None:
     record = run(tmp_path, land(Landing(tmp_path), SOURCE, content))
