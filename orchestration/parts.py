@@ -59,8 +59,11 @@ BY_MONTH = (
     "fct_usage_monthly",
     "int_usage_channel",
     "int_usage_authority_month",
+    "int_adoption_month",
+    "int_account_month",
     "int_public_cell",
     "int_public_usage",
+    "int_public_total",
     "public_fct_usage_monthly",
 )
 

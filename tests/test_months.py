@@ -21,8 +21,11 @@ TABLES = {
     "core.fct_usage_monthly": "fct_usage_monthly",
     "intermediate.int_usage_channel": "int_usage_channel",
     "intermediate.int_usage_authority_month": "int_usage_authority_month",
+    "intermediate.int_adoption_month": "int_adoption_month",
+    "intermediate.int_account_month": "int_account_month",
     "intermediate.int_public_cell": "int_public_cell",
     "intermediate.int_public_usage": "int_public_usage",
+    "intermediate.int_public_total": "int_public_total",
     "public_core.fct_usage_monthly": "public_fct_usage_monthly",
 }
 
@@ -53,7 +56,16 @@ def build(
             parts.make_store(store)
             patch.setenv("ROLLIN_PARTS", str(store))
         results = run_dbt(
-            folder, "build", "--resource-type", "model", "--resource-type", "seed", "--select", "+public_fct_usage_monthly"
+            folder,
+            "build",
+            "--resource-type",
+            "model",
+            "--resource-type",
+            "seed",
+            "--select",
+            "+public_fct_usage_monthly",
+            "+adoption_by_account",
+            "+public_adoption_monthly",
         )
     assert set(results.values()) == {"success"}
     with duckdb.connect(str(folder / "warehouse.duckdb"), read_only=True) as con:
@@ -117,7 +129,7 @@ def test_a_night_computes_the_months_that_changed(
     assert {path: path.stat().st_mtime_ns for path in before} == before  # what is kept is not written again
     new = {(path.parent.name, path.name.partition(".")[0]) for path in set(store.glob("*/*.parquet")) - set(before)}
     for model in parts.BY_MONTH:
-        expected = masked if model in ("int_public_usage", "public_fct_usage_monthly") else computed
+        expected = masked if model in ("int_public_usage", "int_public_total", "public_fct_usage_monthly") else computed
         if model == "int_public_usage":  # has months with a count alone, and none of the public tier's are younger than January
             expected = expected & {"2026-01"}
         assert {month for name, month in new if name == model} == expected, model

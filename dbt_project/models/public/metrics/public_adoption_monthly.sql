@@ -1,44 +1,11 @@
 {{ config(alias='adoption_monthly') }}
 -- A total is shown where the mask says that nothing follows from it; what is made of several totals, where all of them are shown.
-{% set measures = [
-    'submitted_online_count', 'submitted_assisted_count', 'submitted_offline_count', 'submitted_total_count',
-    'paired_online_count', 'paired_total_count',
-] -%}
-with judged as (
-    select
-        masked.land_code,
-        masked.service_id,
-        masked.month,
-        masked.channel,
-        bool_and(masked.is_total_shown and not cells.is_total_divided) as is_total_shown,
-        bool_and(masked.is_pairing_shown and not cells.is_pairing_divided and not cells.is_total_divided) as is_pairing_shown
-    from {{ ref('int_public_usage') }} as masked
-    inner join {{ ref('int_public_cell') }} as cells
-        on
-            masked.land_code = cells.land_code
-            and masked.authority_id = cells.authority_id
-            and masked.service_id = cells.service_id
-            and masked.month = cells.month
-            and masked.channel = cells.channel
-    group by masked.land_code, masked.service_id, masked.month, masked.channel
-),
-
-shown as (
-    select
-        land_code,
-        service_id,
-        month,
-        bool_and(is_total_shown or channel <> 'online') as submitted_online_count,
-        bool_and(is_total_shown or channel <> 'assisted') as submitted_assisted_count,
-        bool_and(is_total_shown or channel <> 'offline') as submitted_offline_count,
-        bool_and(is_total_shown) as submitted_total_count,
-        bool_and(is_pairing_shown) as paired_online_count,
-        bool_and(is_pairing_shown) as paired_total_count
-    from judged
-    group by land_code, service_id, month
-),
-
-settled as (
+{% set measures = {
+    'submitted_online_count': 'is_online_shown', 'submitted_assisted_count': 'is_assisted_shown',
+    'submitted_offline_count': 'is_offline_shown', 'submitted_total_count': 'is_total_shown',
+    'paired_online_count': 'is_pairing_shown', 'paired_total_count': 'is_pairing_shown',
+} -%}
+with settled as (
     select distinct month
     from {{ ref('int_public_cell') }}
 ),
@@ -48,12 +15,12 @@ masked as (
         adoption.land_code,
         adoption.service_id,
         adoption.month,
-        {% for measure in measures %}
-        case when coalesce(shown.{{ measure }}, true) then adoption.{{ measure }} end as {{ measure }},
+        {% for measure, is_shown in measures.items() %}
+        case when coalesce(shown.{{ is_shown }}, true) then adoption.{{ measure }} end as {{ measure }},
         {% endfor %}
         false
-        {%- for measure in measures %}
-        or (adoption.{{ measure }} is not null and not coalesce(shown.{{ measure }}, true))
+        {%- for measure, is_shown in measures.items() %}
+        or (adoption.{{ measure }} is not null and not coalesce(shown.{{ is_shown }}, true))
         {%- endfor %} as is_suppressed,
         adoption.inhabitant_years,
         adoption.take_up_share,
@@ -62,7 +29,7 @@ masked as (
         adoption.live_authorities
     from {{ ref('adoption_monthly') }} as adoption
     inner join settled on adoption.month = settled.month
-    left join shown
+    left join {{ ref('int_public_total') }} as shown
         on
             adoption.land_code = shown.land_code
             and adoption.service_id = shown.service_id
