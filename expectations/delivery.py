@@ -269,11 +269,13 @@ def _shape(columns: Mapping[str, str], key: Sequence[str], required: Sequence[st
     mistyped = [f"{name} is {kind}" for name, kind in columns.items() if kind != _type_of(name, kind)]
     filled = [identifier(name) for name in needed if name in columns]
     unique = [name for name in dict.fromkeys(["land_code", *key]) if name in columns]
-    parts = [identifier(name) for name in unique]
+    key_of_row = {name: identifier(name) for name in unique}
     if "event_id" in columns and "event_id" not in unique:
         # an event is the one its id names; the natural key counts where no id was given
-        parts = ["event_id", *(f"case when event_id is null then {part} end as {part}" for part in parts)]
+        key_of_row = {name: f"case when event_id is null then {part} end" for name, part in key_of_row.items()}
+        key_of_row = {"event_id": "event_id", **key_of_row}
         unique = ["event_id", *unique]
+    number = f"hash({', '.join(key_of_row.values())})"  # by which rows are compared first: many are
     checks = [
         Check(
             name="columns_typed",
@@ -298,7 +300,13 @@ def _shape(columns: Mapping[str, str], key: Sequence[str], required: Sequence[st
             expected="one row per key",
             description_de="Jeder Schlüssel kommt einmal vor.",
             description_en="Every key occurs once.",
-            rows=f"select {', '.join(parts)} from clean, t group by all having count(*) > 1",
+            rows=f"""
+                select {", ".join(f"{part} as {identifier(name)}" for name, part in key_of_row.items())}
+                from clean, t
+                where {number} in (select {number} from clean group by all having count(*) > 1)
+                group by all
+                having count(*) > 1
+            """,
             keys=tuple(unique),
         ),
         Check(
