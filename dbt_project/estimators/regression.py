@@ -384,7 +384,10 @@ def _partialled(
     count = np.bincount(of_pair).astype(float)
     share = correlation / (1 - correlation + np.bincount(code) * correlation)
     total = _sums(both, code, size)
-    products = _sums((both[:, :, None] * both[:, None, :]).reshape(-1, q * q), code, size).reshape(size, q, q)
+    products = np.empty((size, q, q))
+    for i in range(q):
+        for j in range(i + 1):
+            products[:, i, j] = products[:, j, i] = np.bincount(code, weights=both[:, i] * both[:, j], minlength=size)
     squares = products - share[:, None, None] * total[:, :, None] * total[:, None, :]
     cross = _sums(both, of_pair, pairs.size) - (share[cluster] * count)[:, None] * total[cluster]
     rest = _sums(cross, at, levels)
@@ -394,13 +397,11 @@ def _partialled(
     tied = (root * inverse[None, :]) @ root.T
     groups = sparse.csgraph.connected_components(tied, directed=False)[1]
 
-    def solved(members: np.ndarray) -> np.ndarray:
-        return np.linalg.solve(np.eye(members.size) - tied[members][:, members].toarray(), left[members])
-
     together = [np.flatnonzero(groups == group) for group in range(int(groups.max()) + 1)]
+    untied = [np.eye(members.size) - tied[members][:, members].toarray() for members in together]
     weights = np.empty_like(left)
-    for members in together:
-        weights[members] = solved(members)
+    for members, matrix in zip(together, untied, strict=True):
+        weights[members] = np.linalg.solve(matrix, left[members])
     effects = inverse[:, None] * (rest + root.T @ weights)
     explained = rest.T @ (inverse[:, None] * rest)
     shared = [left[members].T @ weights[members] for members in together]
@@ -414,11 +415,11 @@ def _partialled(
         kept = np.where(is_alone[own], 0.0, 1 / np.where(is_alone[own], 1.0, 1 / inverse[of_own] - count[own]))
         remaining = rest[of_own] - cross[own]
         without = explained - rest[of_own].T @ (inverse[of_own, None] * rest[of_own]) + remaining.T @ (kept[:, None] * remaining)
-        others = together[groups[out]]
-        others = others[others != out]
-        part = columns[:, of_own].tocsr()[others].toarray()
+        is_other = together[groups[out]] != out
+        others = together[groups[out]][is_other]
+        part = columns[:, of_own].toarray()[others]
         moved = left[others] + part @ (kept[:, None] * remaining - inverse[of_own, None] * rest[of_own])
-        inner = np.eye(others.size) - tied[others][:, others].toarray() - (part * (kept - inverse[of_own])) @ part.T
+        inner = untied[groups[out]][np.ix_(is_other, is_other)] - (part * (kept - inverse[of_own])) @ part.T
         of_rest = np.sum(shared, axis=0) - shared[groups[out]] + moved.T @ np.linalg.solve(inner, moved)
         normals.append(squares.sum(axis=0) - squares[out] - without - of_rest)
     return np.stack(normals), effects, bool(is_alone.any())
