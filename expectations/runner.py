@@ -214,10 +214,13 @@ def _expectation(library: _GreatExpectations, check: Check) -> Any:
 
 
 def _over_batch(check: Check) -> str:
-    """The check's SQL with ``t`` bound to the batch; braces and colons of its own reach DuckDB as they are."""
+    """The check's SQL with ``t`` bound to the batch; braces and colons of its own reach DuckDB as they are.
+
+    Of a batch that is asked for twice DuckDB would otherwise hold every column of every row.
+    """
     assert check.rows is not None
     own = check.rows.replace("{", "{{").replace("}", "}}").replace(":", "\\:")
-    return f"with t as (select * from {{batch}}) select * from ({own})"
+    return f"with t as not materialized (select * from {{batch}}) select * from ({own})"
 
 
 def _suspects(library: _GreatExpectations, connection: duckdb.DuckDBPyConnection, suite: Suite) -> list[Check]:
@@ -304,7 +307,7 @@ def _found(
 
 def _examples(connection: duckdb.DuckDBPyConnection, suite: Suite, check: Check) -> tuple[list[dict[str, Any]], list[str]]:
     """The keys of the first rows that break the rule, and what their ``observed`` column says."""
-    found = connection.execute(f"with t as ({suite.query}) select * from ({check.rows}) limit {EXAMPLES_MAX}")
+    found = connection.execute(f"with t as not materialized ({suite.query}) select * from ({check.rows}) limit {EXAMPLES_MAX}")
     columns = [description[0] for description in found.description or []]
     records = [dict(zip(columns, row, strict=True)) for row in found.fetchall()]
     examples = [{key: _json(record[key]) for key in check.keys if key in record} for record in records]
