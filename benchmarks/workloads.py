@@ -548,7 +548,10 @@ def write(world: Workload, out: Path, *, usage: str = "csv", tell: Callable[[str
         listings.append(units.listings())
         if usage == "csv":
             for month, days in _months(world).items():
-                rows[f"{land}/usage-{month}.csv"] = _sink_usage(units, units.usage(days), folder / f"usage-{month}.csv")
+                path = folder / f"usage-{month}.csv"
+                rows[f"{land}/usage-{month}.csv"] = _sink_usage(units, units.usage(days), path)
+                written = clock.end_of(days[-1]).timestamp()  # as a Land would have left it there
+                os.utime(path, (written, written))
     _write_csv(pl.concat(listings), federal / "open-pvog.csv", ",")
     rows["00/open-pvog.csv"] = sum(frame.height for frame in listings)
     return _record(world, out, rows, world.night)

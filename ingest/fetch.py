@@ -187,13 +187,12 @@ def _fetch_files(
 ) -> FetchOutcome:
     """A path is one delivery unless its content is the newest; each file of a pattern is one unless it was landed so last.
 
-    A file that returns to an earlier content is delivered anew: it takes a correction back. What a server holds unchanged, by size and
-    time of change, is not transferred again.
+    A file that returns to an earlier content is delivered anew: it takes a correction back. What is unchanged, by size and time of
+    change, is not transferred or read again.
     """
     outcome = FetchOutcome("unchanged")
     earlier = store.landing.deliveries(store.land.land_code, store.source.name)
     known = {part.address: (part, delivery) for delivery in earlier for part in delivery.parts}
-    is_remote = "://" in location
 
     def tell(error: TransportError) -> None:
         outcome.problem = outcome.problem or f"{store.title}: {error.sentence_de}"
@@ -209,7 +208,7 @@ def _fetch_files(
                         f"There is no file at {location}: put the delivery there or check 'location' in the Land file.",
                     )
                 )
-            wanted = [file for file in found if not (is_remote and _is_unchanged(file, known.get(file.address)))]
+            wanted = [file for file in found if not _is_unchanged(file, known.get(file.address))]
             settled = place.settled(wanted)
             for file in wanted:
                 try:
@@ -241,7 +240,7 @@ def _fetch_files(
 
 
 def _is_unchanged(file: Found, known: tuple[Part, Delivery] | None) -> bool:
-    """Whether a server's file is the one that was landed last: same size, same time of change to the second.
+    """Whether a file is the one that was landed last: same size, same time of change to the second.
 
     A file that was landed within minutes of its change may have been changed again in the same second (or the two clocks differ): it
     is transferred again, and its content decides.

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ingest import fetch as fetching
 from ingest import landfile
 from ingest.fetch import FetchOutcome, fetch_source
 from ingest.landfile import LandFile, Source
@@ -97,6 +98,33 @@ def test_each_file_of_a_glob_is_a_delivery_once_in_natural_order(tmp_path: Path)
     for path in tmp_path.glob("n-*.csv"):
         path.unlink()
     assert fetch(landing, source, 3).status == "unchanged"  # a share that is emptied after each night
+
+
+def test_a_file_that_was_old_when_it_was_landed_is_not_read_again_until_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    landing, source = Landing(tmp_path / "home"), CSV | {"location": str(tmp_path / "n-*.csv")}
+    old, just_now = (NOW - timedelta(days=1)).timestamp(), (NOW - timedelta(seconds=1)).timestamp()
+
+    def put(name: str, content: str, changed: float) -> None:
+        (tmp_path / name).write_text(content)
+        os.utime(tmp_path / name, (changed, changed))
+
+    read: list[str] = []
+    land_file = fetching.land_file
+    monkeypatch.setattr(
+        fetching,
+        "land_file",
+        lambda landing, place, file, *more: read.append(Path(file.path).name) or land_file(landing, place, file, *more),
+    )
+    put("n-1.csv", "ars;n\n1;2\n", old)
+    put("n-2.csv", "ars;n\n1;2\n", just_now)
+    assert (fetch(landing, source).status, read) == ("new", ["n-1.csv", "n-2.csv"])
+    put("n-2.csv", "ars;n\n1;3\n", just_now)  # in the same second, as long as before
+    assert (fetch(landing, source, 1).status, read[2:]) == ("new", ["n-2.csv"])
+    assert (fetch(landing, source, 2).status, read[3:]) == ("unchanged", [])
+    put("n-1.csv", "ars;n\n1;4\n", old + 60)
+    assert (fetch(landing, source, 3).status, read[3:]) == ("new", ["n-1.csv"])
 
 
 def test_missing_and_unreadable_files_are_a_sentence(tmp_path: Path) -> None:
