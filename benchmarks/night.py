@@ -57,14 +57,18 @@ def measure(
     options: Sequence[str],
     environ: Mapping[str, str],
     next_day: Callable[[], Mapping[str, str]] | None = None,
+    *,
+    nights_only: bool = False,
 ) -> dict[str, Any]:
     """Run everything once. ``options`` and ``environ`` are those of every ``rollin refresh``; ``next_day`` delivers another day and
-    tells the environment of its night.
+    tells the environment of its night. ``nights_only``: the first night and those of the next day, and nothing beside them.
 
     Costs as ``meter.Cost``: of a night as a whole (``process``) and of its legs; what no leg counts is ``start-up and the rest``.
     """
     say("first night")
     first = night(home, scratch, options, environ)
+    if nights_only:
+        return {"first_night": first, **(next_nights(home, scratch, options, environ, next_day) if next_day else {})}
     say("second night, nothing changed")
     second = night(home, scratch, options, environ)
     say("third night, --full")
