@@ -59,9 +59,9 @@ def measure(inputs: Path, scratch: Path, laender: Sequence[str] | None, say: Cal
 
     ``differing_rows`` counts, per result, rows that one has and the pipeline has not, and the other way round.
     """
-    if laender is not None:
-        say(f"inputs of Land {', '.join(laender)}")
-        inputs = slice_inputs(inputs, scratch / "inputs", laender)
+    which = f"Land {', '.join(laender)}" if laender else "all Länder"
+    say(f"inputs of {which}")
+    inputs = own_inputs(inputs, scratch / "inputs", laender)
     found: dict[str, Any] = {"laender": list(laender) if laender else "all", "usage_rows": _usage_rows(inputs), "rivals": {}}
     for name in ("pipeline", "duckdb", "pandas", "postgres"):
         say(f"rival: {name}")
@@ -90,20 +90,30 @@ def environ(**more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "DO_NOT_TRACK": "1", **more}
 
 
-def slice_inputs(inputs: Path, folder: Path, laender: Sequence[str]) -> Path:
-    """A copy of a night's inputs that holds some Länder only."""
+def own_inputs(inputs: Path, folder: Path, laender: Sequence[str] | None) -> Path:
+    """A copy of a night's inputs, of some Länder only where given, of whose usage nothing is summed already."""
     import duckdb
+
+    from orchestration import parts
+
+    def is_of(code: str) -> bool:
+        return laender is None or code in ("00", *laender)
 
     with duckdb.connect(config={"memory_limit": "2GB", "threads": "2", "preserve_insertion_order": "true"}) as connection:
         for table in sorted(path for path in inputs.iterdir() if path.is_dir()):
-            (folder / table.name).mkdir(parents=True)
+            own = folder / table.name
+            own.mkdir(parents=True)
+            if table.name == "usage":  # a file for each delivery, as the night has them
+                for path in table.glob("*.parquet"):
+                    if is_of(path.name.partition(".")[0]):
+                        (own / path.name).symlink_to(path.resolve())
+                continue
             rows = f"read_parquet('{table}/*.parquet', union_by_name = true)"
             columns = [row[0] for row in connection.execute(f"describe from {rows}").fetchall()]
-            codes = ", ".join(f"'{code}'" for code in ("00", *laender))
-            kept = f"where land_code in ({codes})" if "land_code" in columns else ""
-            connection.execute(
-                f"copy (from {rows} {kept}) to '{folder / table.name}/rows.parquet' (format parquet, compression zstd)"
-            )
+            codes = ", ".join(f"'{code}'" for code in ("00", *(laender or ())))
+            kept = f"where land_code in ({codes})" if laender is not None and "land_code" in columns else ""
+            connection.execute(f"copy (from {rows} {kept}) to '{own}/rows.parquet' (format parquet, compression zstd)")
+    parts.lay_out(folder, folder.with_name("parts")).write_parquet(folder / "part" / "rows.parquet")
     return folder
 
 

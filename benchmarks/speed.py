@@ -236,7 +236,7 @@ def told(size: str, measured: Mapping[str, Any]) -> Iterator[str]:
         yield f"Start-up, seconds: {', '.join(f'{name} {value:g}' for name, value in nights['startup']['legs'].items())}."
         ratios = [f"{name} {value:g}" for name, value in nights["ratios"].items()]
         yield f"Ratios: {', '.join(ratios).replace('_', ' ')}."
-    rebuilt = nights.get("full_night", nights["first_night"])
+    rebuilt = nights.get("full_night") or nights["first_night"]
     legs = {leg: 1e6 * rebuilt["legs"][leg]["seconds"] / world["usage_rows"] for leg in ("build", "gate", "publish")}
     per_row = ", ".join(f"{leg} {microseconds:.2f}" for leg, microseconds in legs.items())
     yield f"Microseconds per delivered row of usage, everything computed anew: {per_row}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from pathlib import Path
@@ -72,6 +73,13 @@ def build(
         return {table: con.execute(f"select * from {table} order by all").fetchall() for table in TABLES}
 
 
+@pytest.fixture(scope="module")
+def first_night(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list[Any]]]:
+    """What a build of the world leaves in an empty store, and its tables."""
+    folder = tmp_path_factory.mktemp("months")
+    return folder / "store", build(folder / "before", world(), folder / "store")
+
+
 def late_usage(tables: World) -> None:
     tables["usage"] += delivered([usage(NEUSTADT, d(1, 1), "month", "counter", 4)], "nachtrag", d(3, 10))
 
@@ -112,6 +120,7 @@ SHOWN = {
 )
 def test_a_night_computes_the_months_that_changed(
     tmp_path: Path,
+    first_night: tuple[Path, dict[str, list[Any]]],
     change: Callable[[World], None],
     later: int,
     known: list[dict[str, Any]],
@@ -119,7 +128,7 @@ def test_a_night_computes_the_months_that_changed(
     masked: set[str],
 ) -> None:
     store, as_of = tmp_path / "store", AS_OF + timedelta(days=later)
-    build(tmp_path / "before", world(), store)
+    shutil.copytree(first_night[0], store)
     before = {path: path.stat().st_mtime_ns for path in store.glob("*/*.parquet")}
     tables = world()
     change(tables)
@@ -135,12 +144,12 @@ def test_a_night_computes_the_months_that_changed(
         assert {month for name, month in new if name == model} == expected, model
 
 
-def test_a_change_of_territory_reaches_what_is_kept(tmp_path: Path) -> None:
-    store = tmp_path / "store"
-    before = build(tmp_path / "before", world(), store, territory_on=date(2025, 12, 31))
-    kept = build(tmp_path / "kept", world(), store)
-    assert kept == build(tmp_path / "whole", world(), None)
-    assert kept["core.fct_usage_monthly"] != before["core.fct_usage_monthly"]
+def test_a_change_of_territory_reaches_what_is_kept(tmp_path: Path, first_night: tuple[Path, dict[str, list[Any]]]) -> None:
+    store, earlier = tmp_path / "store", date(2025, 12, 31)
+    shutil.copytree(first_night[0], store)
+    kept = build(tmp_path / "kept", world(), store, territory_on=earlier)
+    assert kept == build(tmp_path / "whole", world(), None, territory_on=earlier)
+    assert kept["core.fct_usage_monthly"] != first_night[1]["core.fct_usage_monthly"]
 
 
 def test_the_audit_is_of_the_kept_months_too(tmp_path: Path) -> None:
