@@ -28,6 +28,9 @@ from ingest.tables import AUTHORITY_KIND, FEDERAL, TABLES
 OPEN_START = date(1900, 1, 1)
 _OPEN_END = date(9999, 12, 31)
 
+#: More days than lie between any two that are written with four digits.
+_DAYS_OF_A_GROUP = 2**23
+
 #: Kinds of areas that are no municipalities: they have no authorities and do not count.
 GEMEINDEFREI = ("gemeindefrei_bewohnt", "gemeindefrei_unbewohnt")
 
@@ -546,12 +549,17 @@ def merge_periods(frame: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
     ordered = frame.select(*by, "valid_from", pl.col("valid_to").fill_null(_OPEN_END).alias("_end")).sort(
         *by, "valid_from", "_end"
     )
-    reached = pl.col("_end").cum_max().shift(1).over(by)
-    island = (pl.col("valid_from") > reached).fill_null(False).cast(pl.Int32).cum_sum().over(by)
+    # A group is counted in front of its days, so that one cumulated maximum serves all: a window within a window would be evaluated
+    # group by group, and most of hundreds of thousands of groups are of one row.
+    is_same = pl.all_horizontal(pl.col(column).eq_missing(pl.col(column).shift(1)) for column in by)
+    ordered = ordered.with_columns((~is_same | (pl.int_range(pl.len()) == 0)).alias("_is_first"))
+    group = pl.col("_is_first").cum_sum().cast(pl.Int64) * _DAYS_OF_A_GROUP
+    reached = (group + pl.col("_end").cast(pl.Int32)).cum_max().shift(1)
+    begins = pl.col("_is_first") | (group + pl.col("valid_from").cast(pl.Int32) > reached).fill_null(False)
     return (
-        ordered.with_columns(island.alias("_island"))
-        .group_by([*by, "_island"], maintain_order=True)
-        .agg(pl.col("valid_from").min(), pl.col("_end").max())
+        ordered.with_columns(begins.cum_sum().alias("_island"))
+        .group_by("_island", maintain_order=True)
+        .agg(pl.col(by).first(), pl.col("valid_from").min(), pl.col("_end").max())
         .with_columns(pl.when(pl.col("_end") != _OPEN_END).then(pl.col("_end")).alias("valid_to"))
         .drop("_island", "_end")
     )

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ingest.clean import RULES
 from ingest.clean.engine import Context, clean_frame
@@ -249,6 +251,39 @@ def test_periods_that_touch_are_one_and_gaps_stay() -> None:
         (date(2020, 1, 1), date(2023, 1, 1)),
         (date(2024, 1, 1), None),
     ]
+
+
+def by_hand(periods: list[tuple[str, str | None, int, int | None]]) -> list[tuple[str, str | None, date, date | None]]:
+    """The same, one period after the other."""
+    found: list[tuple[str, str | None, date, date | None]] = []
+    for who, what, a, b in sorted(periods, key=lambda one: (one[0], one[1] or "", one[2], one[3] or 9999)):
+        begin, end = date(a, 1, 1), date(b, 1, 1) if b else None
+        if found and found[-1][:2] == (who, what) and (found[-1][3] is None or begin <= found[-1][3]):
+            ends = (found[-1][3], end)
+            found[-1] = (who, what, found[-1][2], None if None in ends else max(ends))  # type: ignore[type-var]
+        else:
+            found.append((who, what, begin, end))
+    return found
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from("ab"),
+            st.sampled_from([None, "x", "y"]),
+            st.integers(1990, 1999),
+            st.one_of(st.none(), st.integers(1, 5)),
+        ).map(lambda one: (*one[:3], one[3] and one[2] + one[3])),
+        max_size=12,
+    )
+)
+def test_periods_are_merged_as_by_hand(periods: list[tuple[str, str | None, int, int | None]]) -> None:
+    frame = pl.DataFrame(
+        [(who, what, date(a, 1, 1), date(b, 1, 1) if b else None) for who, what, a, b in periods],
+        schema={"who": pl.String, "what": pl.String, "valid_from": pl.Date, "valid_to": pl.Date},
+        orient="row",
+    )
+    assert merge_periods(frame, ["who", "what"]).rows() == by_hand(periods)
 
 
 @pytest.mark.parametrize(
