@@ -38,7 +38,7 @@ def by(column: str, relation: Any) -> Iterator[Callable[[Any], pl.DataFrame]]:
 
 @contextlib.contextmanager
 def store(model: str) -> Iterator[Path]:
-    """The folder that keeps what a model found on earlier nights (``ROLLIN_PARTS``); where there is none, one for this build alone."""
+    """The folder that keeps what a model found on earlier nights (``ROLLIN_PARTS``); where it names none, one for this build alone."""
     if kept := os.environ.get("ROLLIN_PARTS"):
         yield Path(kept) / model
     else:

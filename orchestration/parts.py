@@ -7,8 +7,8 @@ A part is what a model says of the usage of one Land in one month. Its name hold
 over the SQL that sums them: equal names are equal contents, whichever run wrote them, on whichever day. Whatever is not needed any more
 may be deleted at any time; it is computed again.
 
-What follows from these is kept too, by month: the models in ``BY_MONTH``, whose files dbt itself names, after the month's
-``int_usage_state``.
+What follows from these is kept too, by month, where there is much of it: the models in ``BY_MONTH``, whose files dbt itself names, after
+the month's ``int_usage_state``.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ COLUMNS: dict[str, dict[str, str]] = {
 }
 MODELS = tuple(COLUMNS)
 
-#: The models that are kept by month, all Länder together.
+#: The models that are kept by month, all Länder together (``are_months_kept``).
 BY_MONTH = (
     "fct_usage_monthly",
     "int_usage_channel",
@@ -66,6 +66,9 @@ BY_MONTH = (
     "int_public_total",
     "public_fct_usage_monthly",
 )
+
+#: Usage of fewer rows is laid out by month anew each night: that costs less than a file for each model and month.
+KEPT_FROM_ROWS = 5_000_000
 
 #: Name of the folder of all parts, below a home's ``build``.
 STORE = "parts"
@@ -112,6 +115,13 @@ def lay_out(inputs: Path, store: Path) -> pl.DataFrame:
             path = folder / f"{land_code}.{month:%Y-%m}.{_digest(model, files)}.parquet"
             rows.append((model, land_code, month, files, is_single, str(path), _is_whole(path)))
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")
+
+
+def are_months_kept(inputs: Path) -> bool:
+    """Whether the usage below ``inputs`` is so much that the models in ``BY_MONTH`` are kept; asked is how many rows its files have."""
+    with duckdb.connect() as con:
+        query = "select coalesce(sum(num_rows), 0) >= ? from parquet_file_metadata(?)"
+        return bool(con.execute(query, [KEPT_FROM_ROWS, str(inputs / "usage" / "*.parquet")]).fetchall()[0][0])
 
 
 def prune(store: Path, kept: list[Path]) -> int:

@@ -55,7 +55,6 @@ def prepare(settings: Settings) -> Path:
             "DBT_LOG_PATH": str(target / "logs"),
             "ROLLIN_INPUTS": str(settings.build / "tonight" / "inputs"),
             "ROLLIN_BUILD": str(settings.build / "tonight" / "warehouse.duckdb"),
-            "ROLLIN_PARTS": str((settings.build / parts.STORE).resolve()),
             **{name: os.environ.get(name, default) for name, default in _DEFAULTS.items()},
         }
     )
@@ -114,11 +113,17 @@ def inputs(manifest: dict[str, Any]) -> dict[str, frozenset[str]]:
 
 
 def build(manifest: dict[str, Any]) -> BuildResult:
-    """Run ``dbt build`` in this process and close every connection, so that no ``.wal`` is left and the gate can open the file."""
+    """Run ``dbt build`` in this process and close every connection, so that no ``.wal`` is left and the gate can open the file.
+
+    What its inputs say of usage by month is kept beside the runs where there is much of it (``orchestration/parts.py``).
+    """
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from google.protobuf.json_format import MessageToDict
 
     outcome = BuildResult(success=False)
+    inputs = Path(os.environ["ROLLIN_INPUTS"])
+    store = inputs.parents[1].resolve() / parts.STORE
+    os.environ["ROLLIN_PARTS"] = str(store) if parts.are_months_kept(inputs) else ""
 
     def remember(event: Any) -> None:
         if event.info.name in ("LogTestResult", "LogModelResult", "NodeFinished", "LogSeedResult"):

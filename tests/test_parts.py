@@ -90,6 +90,18 @@ def test_what_a_power_cut_left_half_is_computed_again(tmp_path, content):
     assert of_counts(tmp_path, tmp_path / "parts")["is_kept"].to_list() == [False]
 
 
+def test_months_are_kept_where_the_usage_has_as_many_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "usage").mkdir()
+    pl.DataFrame(schema=SCHEMA).write_parquet(tmp_path / "usage" / "schema.parquet")
+    assert not parts.are_months_kept(tmp_path)
+    delivery(tmp_path, 1, [row(date(2026, 1, 5))] * 2)
+    delivery(tmp_path, 2, [row(date(2026, 2, 5))])
+    monkeypatch.setattr(parts, "KEPT_FROM_ROWS", 4)
+    assert not parts.are_months_kept(tmp_path)
+    monkeypatch.setattr(parts, "KEPT_FROM_ROWS", 3)
+    assert parts.are_months_kept(tmp_path)
+
+
 def test_parts_that_no_kept_run_names_go(tmp_path):
     delivery(tmp_path, 1, [row(date(2026, 1, 5))])
     store = tmp_path / "parts"

@@ -1,8 +1,8 @@
 {#-
 A table kept by month: one Parquet file per month, named after everything that the month is made of (int_usage_state), so that a month
 is computed once, and again only where something that it rests on has changed. The table is a view of the files, month by month in the
-order of all columns. ROLLIN_PARTS names the folder that they are kept in (orchestration/parts.py); without it this is an ordinary
-table. `state`: the column of int_usage_state that tells of this model.
+order of all columns. ROLLIN_PARTS names the folder that they are kept in (orchestration/parts.py); without it, where there is little
+usage, this is an ordinary table. `state`: the column of int_usage_state that tells of this model.
 -#}
 {% materialization months, adapter='duckdb' %}
     {%- set store = env_var('ROLLIN_PARTS', '') -%}
@@ -38,12 +38,7 @@ table. `state`: the column of int_usage_state that tells of this model.
             reset variable of_month
         {%- endcall -%}
         {%- call statement('main') -%}
-            create or replace view {{ target }} as
-            {% if paths -%}
-            select * from read_parquet([{{ paths | join(', ') }}])
-            {%- else -%}
-            select * from ({{ compiled_code }}) where false
-            {%- endif %}
+            {{ view_of_files(target, paths, compiled_code) }}
         {%- endcall -%}
     {%- endif -%}
     {%- do adapter.commit() -%}

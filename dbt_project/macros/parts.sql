@@ -30,17 +30,22 @@ run (`part`, orchestration/parts.py); the table is a view of the files.
     {%- endcall -%}
 
     {%- call statement('main') -%}
-        create or replace view {{ target }} as
-        {% if paths -%}
-        select * from read_parquet([{{ paths | join(', ') }}])
-        {%- else -%}
-        select * from ({{ compiled_code }}) where false
-        {%- endif %}
+        {{ view_of_files(target, paths, compiled_code) }}
     {%- endcall -%}
 
     {%- do adapter.commit() -%}
     {{ return({'relations': [target]}) }}
 {% endmaterialization %}
+
+{#- A view of the rows of files, given as SQL; where there are none, one without rows, of the query that they would have been made by. -#}
+{% macro view_of_files(target, paths, query) -%}
+    create or replace view {{ target }} as
+    {% if paths -%}
+    select * from read_parquet([{{ paths | join(', ') }}])
+    {%- else -%}
+    select * from ({{ query }}) where false
+    {%- endif %}
+{%- endmacro %}
 
 {#-
 The same on Spark, which computes all missing parts at once: a folder of files for each, named by Land and month, from where
