@@ -194,14 +194,22 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def sha256_of_build(build: Path) -> str:
-    """Hex sha256 of a closed build: of its file and of the files beside it that its published views show (``orchestration/parts.py``)."""
+def files_beside(build: Path) -> list[Path]:
+    """The files beside a closed build that its published views show (``orchestration/parts.py``).
+
+    Raises duckdb.Error where the build is no database.
+    """
     with duckdb.connect(str(build), read_only=True) as con:
         views = con.execute(
             "select sql from duckdb_views() where not internal and schema_name not in ('staging', 'intermediate')"
         )
         named = {name for (sql,) in views.fetchall() for name in _PARQUET.findall(sql)}
-    beside = sorted(Path(name.replace("''", "'")) for name in named)
+    return sorted(Path(name.replace("''", "'")) for name in named)
+
+
+def sha256_of_build(build: Path) -> str:
+    """Hex sha256 of a closed build: of its file and of those beside it. Raises duckdb.Error where it is no database."""
+    beside = files_beside(build)
     if not beside:
         return sha256_of(build)
     with ThreadPoolExecutor() as pool:

@@ -152,6 +152,13 @@ def test_a_change_of_territory_reaches_what_is_kept(tmp_path: Path, first_night:
     assert kept["core.fct_usage_monthly"] != first_night[1]["core.fct_usage_monthly"]
 
 
+def test_the_audit_finds_the_kept_months_of_a_build(first_night: tuple[Path, dict[str, list[Any]]]) -> None:
+    published = ("fct_usage_monthly", "public_fct_usage_monthly")
+    kept = sorted(path for model in published for path in (first_night[0] / model).glob("*.parquet"))
+    assert publication.files_beside(first_night[0].with_name("before") / "warehouse.duckdb") == kept
+    assert {path.parent.name for path in kept} == set(published)
+
+
 def test_the_audit_is_of_the_kept_months_too(tmp_path: Path) -> None:
     month, path = tmp_path / "the month's.parquet", tmp_path / "warehouse.duckdb"
     pl.DataFrame({"submitted": [1]}).write_parquet(month)

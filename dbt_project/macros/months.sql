@@ -18,13 +18,13 @@ usage, this is an ordinary table. `state`: the column of int_usage_state that te
         {%- set months -%}
             select state.month, state.{{ config.require('state') }} as digest, kept.file is not null as is_kept
             from {{ ref('int_usage_state') }} as state
-            left join glob({{ kept_month(store, "'*'") }}) as kept
+            left join glob({{ kept_month(store, '*') }}) as kept
                 on parse_filename(kept.file, true) = strftime(state.month, '%Y-%m') || '.' || state.{{ config.require('state') }}
             order by state.month
         {%- endset -%}
         {%- set paths = [] -%}
         {%- for row in run_query(months).rows -%}
-            {%- set path = kept_month(store, "'" ~ row['month'].strftime('%Y-%m') ~ '.' ~ row['digest'] ~ "'") -%}
+            {%- set path = kept_month(store, row['month'].strftime('%Y-%m') ~ '.' ~ row['digest']) -%}
             {%- do paths.append(path) -%}
             {%- if not row['is_kept'] -%}
                 {%- call statement('month') -%}
@@ -45,9 +45,9 @@ usage, this is an ordinary table. `state`: the column of int_usage_state that te
     {{ return({'relations': [target]}) }}
 {% endmaterialization %}
 
-{#- The file of a month of this model in a store, both given as SQL. -#}
+{#- The file of a month of this model in a store: one literal, by which the audit finds it (orchestration/publication.py). -#}
 {% macro kept_month(store, name) -%}
-    {{ dbt.string_literal((store ~ '/' ~ model['name'] ~ '/') | replace("'", "''")) }} || {{ name }} || '.parquet'
+    {{ dbt.string_literal((store ~ '/' ~ model['name'] ~ '/' ~ name ~ '.parquet') | replace("'", "''")) }}
 {%- endmacro %}
 
 {#- Whether a row belongs to the month that is being computed; where none is, every row does. -#}
