@@ -20,6 +20,12 @@ with connections as (
         and {{ holds_on('steps', 'run.as_of') }}
 ),
 
+last_counts as (
+    select counts.*
+    from {{ ref('int_usage_authority_month') }} as counts
+    inner join {{ ref('stg_run') }} as run on counts.month > run.as_of - interval 12 month
+),
+
 months as (
     select
         connections.land_code,
@@ -46,7 +52,7 @@ months as (
         on
             connections.authority_id = accepted.authority_id
             and connections.service_id = accepted.service_id
-    left join {{ ref('int_usage_authority_month') }} as counts
+    left join last_counts as counts
         on
             live.authority_id = counts.authority_id
             and live.service_id = counts.service_id

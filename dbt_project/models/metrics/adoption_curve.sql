@@ -40,11 +40,8 @@ followed as (
         counts.submitted_offline is not null as is_paired,
         counts.submitted_online + coalesce(counts.submitted_assisted, 0) + counts.submitted_offline as submitted_total,
         coalesce(
-            bool_and(
-                coalesce(counts.is_online_complete and live.live_days = {{ days_between('due.month', 'due.valid_to') }}, false)
-            ) over life,
-            false
-        ) as is_at_risk
+            counts.is_online_complete and live.live_days = {{ days_between('due.month', 'due.valid_to') }}, false
+        ) as is_complete
     from due
     left join {{ ref('int_live_month') }} as live
         on
@@ -56,19 +53,30 @@ followed as (
             due.authority_id = counts.authority_id
             and due.service_id = counts.service_id
             and due.month = counts.month
-    window life as (
-        partition by due.authority_id, due.service_id order by due.full_month
-        rows between unbounded preceding and current row
-    )
+),
+
+lives as (
+    select
+        authority_id,
+        service_id,
+        min(full_month) filter (where not is_complete) as left_in,
+        arg_min(submitted_online, full_month) as first_submitted_online,
+        arg_min(inhabitant_years, full_month) as first_inhabitant_years
+    from followed
+    group by authority_id, service_id
 ),
 
 with_first as (
     select
-        *,
-        first_value(submitted_online) over life as first_submitted_online,
-        first_value(inhabitant_years) over life as first_inhabitant_years
+        followed.*,
+        lives.first_submitted_online,
+        lives.first_inhabitant_years,
+        lives.left_in is null or followed.full_month < lives.left_in as is_at_risk
     from followed
-    window life as (partition by authority_id, service_id order by full_month)
+    inner join lives
+        on
+            followed.authority_id = lives.authority_id
+            and followed.service_id = lives.service_id
 ),
 
 sums as (

@@ -72,13 +72,27 @@ changes as (
         {% endfor %}
     from steps
     where valid_to is not null
+
+    union all
+
+    -- every service has a first day
+    select
+        land_code,
+        service_id,
+        observed_from as changed_on,
+        {% for count in counts %}
+        0 as {{ count }}{% if not loop.last %},{% endif %}
+        {% endfor %}
+    from {{ ref('int_programme_service') }}
 ),
 
 daily as (
     select
         changes.land_code,
         changes.service_id,
-        greatest(changes.changed_on, programme.observed_from) as as_of,
+        programme.verifiable_from,
+        programme.as_of as last_day,
+        greatest(changes.changed_on, programme.observed_from) as changed_on,
         {% for count in counts %}
         sum(changes.{{ count }}) as {{ count }}{% if not loop.last %},{% endif %}
         {% endfor %}
@@ -88,34 +102,34 @@ daily as (
             changes.land_code = programme.land_code
             and changes.service_id = programme.service_id
     where changes.changed_on <= programme.as_of
-    group by changes.land_code, changes.service_id, greatest(changes.changed_on, programme.observed_from)
-),
-
-days as (
-    select
-        land_code,
-        service_id,
-        verifiable_from,
-        cast(unnest(generate_series(observed_from, as_of, interval 1 day)) as date) as as_of
-    from {{ ref('int_programme_service') }}
+    group by
+        changes.land_code,
+        changes.service_id,
+        programme.verifiable_from,
+        programme.as_of,
+        greatest(changes.changed_on, programme.observed_from)
 ),
 
 cumulated as (
     select
-        days.land_code,
-        days.service_id,
-        days.as_of,
-        days.verifiable_from,
+        land_code,
+        service_id,
+        verifiable_from,
+        changed_on,
+        coalesce(lead(changed_on) over history - 1, last_day) as unchanged_until,
         {% for count in counts %}
-        cast(coalesce(sum(daily.{{ count }}) over history, 0) as bigint) as {{ count }}{% if not loop.last %},{% endif %}
+        cast(sum({{ count }}) over history as bigint) as {{ count }}{% if not loop.last %},{% endif %}
         {% endfor %}
-    from days
-    left join daily
-        on
-            days.land_code = daily.land_code
-            and days.service_id = daily.service_id
-            and days.as_of = daily.as_of
-    window history as (partition by days.land_code, days.service_id order by days.as_of)
+    from daily
+    window history as (partition by land_code, service_id order by changed_on)
+),
+
+-- days are written out last: nothing changes between two changes
+days as (
+    select
+        * exclude (changed_on, unchanged_until),
+        cast(unnest(generate_series(changed_on, unchanged_until, interval 1 day)) as date) as as_of
+    from cumulated
 ),
 
 known as (
@@ -125,7 +139,7 @@ known as (
             case when case_volumes_known > 0 then cases_operational end as cases_operational,
             case when as_of >= verifiable_from then authorities_verified end as authorities_verified
         )
-    from cumulated
+    from days
 )
 
 select

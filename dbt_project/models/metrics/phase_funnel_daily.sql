@@ -106,6 +106,19 @@ changes as (
         -in_reach as in_reach
     from intervals
     where valid_to is not null
+
+    union all
+
+    -- every phase has a first day
+    select
+        programme.land_code,
+        programme.service_id,
+        phases.phase,
+        programme.observed_from as changed_on,
+        0 as in_phase,
+        0 as in_reach
+    from {{ ref('int_programme_service') }} as programme
+    cross join {{ ref('phase') }} as phases
 ),
 
 daily as (
@@ -113,7 +126,8 @@ daily as (
         changes.land_code,
         changes.service_id,
         changes.phase,
-        greatest(changes.changed_on, programme.observed_from) as as_of,
+        programme.as_of as last_day,
+        greatest(changes.changed_on, programme.observed_from) as changed_on,
         sum(changes.in_phase) as in_phase,
         sum(changes.in_reach) as in_reach
     from changes
@@ -123,33 +137,34 @@ daily as (
             and changes.service_id = programme.service_id
     where changes.changed_on <= programme.as_of
     group by
-        changes.land_code, changes.service_id, changes.phase, greatest(changes.changed_on, programme.observed_from)
+        changes.land_code,
+        changes.service_id,
+        changes.phase,
+        programme.as_of,
+        greatest(changes.changed_on, programme.observed_from)
 ),
 
-days as (
+-- days are written out last: nothing changes between two changes
+cumulated as (
     select
-        programme.land_code,
-        programme.service_id,
-        phases.phase,
-        phases.phase_order,
-        cast(unnest(generate_series(programme.observed_from, programme.as_of, interval 1 day)) as date) as as_of
-    from {{ ref('int_programme_service') }} as programme
-    cross join {{ ref('phase') }} as phases
+        land_code,
+        service_id,
+        phase,
+        changed_on,
+        coalesce(lead(changed_on) over history - 1, last_day) as unchanged_until,
+        cast(sum(in_phase) over history as bigint) as authorities_current_count,
+        cast(sum(in_reach) over history as bigint) as authorities_reached_count
+    from daily
+    window history as (partition by land_code, service_id, phase order by changed_on)
 )
 
 select
-    days.land_code,
-    days.service_id,
-    days.as_of,
-    days.phase,
-    days.phase_order,
-    cast(coalesce(sum(daily.in_phase) over history, 0) as bigint) as authorities_current_count,
-    cast(coalesce(sum(daily.in_reach) over history, 0) as bigint) as authorities_reached_count
-from days
-left join daily
-    on
-        days.land_code = daily.land_code
-        and days.service_id = daily.service_id
-        and days.phase = daily.phase
-        and days.as_of = daily.as_of
-window history as (partition by days.land_code, days.service_id, days.phase order by days.as_of)
+    cumulated.land_code,
+    cumulated.service_id,
+    cast(unnest(generate_series(cumulated.changed_on, cumulated.unchanged_until, interval 1 day)) as date) as as_of,
+    cumulated.phase,
+    phases.phase_order,
+    cumulated.authorities_current_count,
+    cumulated.authorities_reached_count
+from cumulated
+inner join {{ ref('phase') }} as phases on cumulated.phase = phases.phase

@@ -35,6 +35,19 @@ changes as (
         case when is_operational then -1 else 0 end as authorities_operational
     from steps
     where valid_to is not null
+
+    union all
+
+    -- pilots and others have a first day, also where there are none
+    select
+        programme.land_code,
+        programme.service_id,
+        pilots.is_pilot,
+        programme.observed_from as changed_on,
+        0 as authorities_competent,
+        0 as authorities_operational
+    from {{ ref('int_programme_service') }} as programme
+    cross join (values (true), (false)) as pilots (is_pilot)
 ),
 
 daily as (
@@ -42,7 +55,8 @@ daily as (
         changes.land_code,
         changes.service_id,
         changes.is_pilot,
-        greatest(changes.changed_on, programme.observed_from) as as_of,
+        programme.as_of as last_day,
+        greatest(changes.changed_on, programme.observed_from) as changed_on,
         sum(changes.authorities_competent) as authorities_competent,
         sum(changes.authorities_operational) as authorities_operational
     from changes
@@ -52,41 +66,30 @@ daily as (
             and changes.service_id = programme.service_id
     where changes.changed_on <= programme.as_of
     group by
-        changes.land_code, changes.service_id, changes.is_pilot, greatest(changes.changed_on, programme.observed_from)
-),
-
-days as (
-    select
-        programme.land_code,
-        programme.service_id,
-        pilots.is_pilot,
-        cast(unnest(generate_series(programme.observed_from, programme.as_of, interval 1 day)) as date) as as_of
-    from {{ ref('int_programme_service') }} as programme
-    cross join (values (true), (false)) as pilots (is_pilot)
+        changes.land_code,
+        changes.service_id,
+        changes.is_pilot,
+        programme.as_of,
+        greatest(changes.changed_on, programme.observed_from)
 ),
 
 cumulated as (
     select
-        days.land_code,
-        days.service_id,
-        days.as_of,
-        days.is_pilot,
-        cast(coalesce(sum(daily.authorities_competent) over history, 0) as bigint) as authorities_competent,
-        cast(coalesce(sum(daily.authorities_operational) over history, 0) as bigint) as authorities_operational
-    from days
-    left join daily
-        on
-            days.land_code = daily.land_code
-            and days.service_id = daily.service_id
-            and days.is_pilot = daily.is_pilot
-            and days.as_of = daily.as_of
-    window history as (partition by days.land_code, days.service_id, days.is_pilot order by days.as_of)
+        land_code,
+        service_id,
+        is_pilot,
+        changed_on,
+        coalesce(lead(changed_on) over history - 1, last_day) as unchanged_until,
+        cast(sum(authorities_competent) over history as bigint) as authorities_competent,
+        cast(sum(authorities_operational) over history as bigint) as authorities_operational
+    from daily
+    window history as (partition by land_code, service_id, is_pilot order by changed_on)
 )
 
 select
     land_code,
     service_id,
-    as_of,
+    cast(unnest(generate_series(changed_on, unchanged_until, interval 1 day)) as date) as as_of,
     is_pilot,
     authorities_competent,
     authorities_operational,
