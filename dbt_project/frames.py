@@ -54,8 +54,14 @@ def keep(frame: pl.DataFrame, path: Path) -> None:
 
 
 def gather(session: Any, paths: list[Path]) -> Any:
-    """The rows of Parquet files as a relation of the session; the next one replaces it, after dbt has copied it."""
-    session.execute("create or replace temp table handed_over as from read_parquet(?)", [[str(path) for path in paths]])
+    """The rows of Parquet files as a relation of the session, which dbt copies into a table.
+
+    Files that are kept (``store``) are read then. What others hold is taken over before they go; the next relation replaces it.
+    """
+    names = [str(path) for path in paths]
+    if (kept := os.environ.get("ROLLIN_PARTS")) and all(path.is_relative_to(kept) for path in paths):
+        return session.read_parquet(names, hive_partitioning=False)
+    session.execute("create or replace temp table handed_over as from read_parquet(?, hive_partitioning = false)", [names])
     return session.table("handed_over")
 
 

@@ -76,7 +76,8 @@ def build(
 @pytest.fixture(scope="module")
 def first_night(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list[Any]]]:
     """What a build of the world leaves in an empty store, and its tables."""
-    folder = tmp_path_factory.mktemp("months")
+    folder = tmp_path_factory.mktemp("months") / "kept=here"  # a name that is no column
+    folder.mkdir()
     return folder / "store", build(folder / "before", world(), folder / "store")
 
 
@@ -157,6 +158,12 @@ def test_the_audit_finds_the_kept_months_of_a_build(first_night: tuple[Path, dic
     kept = sorted(path for model in published for path in (first_night[0] / model).glob("*.parquet"))
     assert publication.files_beside(first_night[0].with_name("before") / "warehouse.duckdb") == kept
     assert {path.parent.name for path in kept} == set(published)
+
+
+def test_the_folder_of_a_home_adds_no_column(first_night: tuple[Path, dict[str, list[Any]]]) -> None:
+    with duckdb.connect(str(first_night[0].with_name("before") / "warehouse.duckdb"), read_only=True) as con:
+        found = con.execute("select table_schema || '.' || table_name from information_schema.columns where column_name = 'kept'")
+        assert found.fetchall() == []
 
 
 def test_the_audit_is_of_the_kept_months_too(tmp_path: Path) -> None:

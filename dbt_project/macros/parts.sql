@@ -41,7 +41,7 @@ run (`part`, orchestration/parts.py); the table is a view of the files.
 {% macro view_of_files(target, paths, query) -%}
     create or replace view {{ target }} as
     {% if paths -%}
-    select * from read_parquet([{{ paths | join(', ') }}])
+    select * from read_parquet([{{ paths | join(', ') }}], hive_partitioning = false)
     {%- else -%}
     select * from ({{ query }}) where false
     {%- endif %}
