@@ -818,6 +818,8 @@ class Night:
             (p for p in self.settings.build.iterdir() if (p / "inputs").is_dir() and not p.is_symlink()),
             key=lambda p: p.stat().st_mtime,
         )
+        for run in runs:  # one that was killed left what did not fit in memory: as much as a build, and more
+            shutil.rmtree(run / "warehouse.duckdb.tmp", ignore_errors=True)
         for old in runs[:-_BUILDS_KEPT]:
             if old != self.folder:
                 for name in ("inputs", "spark"):

@@ -146,6 +146,14 @@ def test_a_broken_model_never_publishes(
         assert {("core.dim_authority", "grain_unique"), ("core.fct_cost", "ledger_kept")} <= blocking
 
 
+def test_what_a_killed_run_laid_on_the_disk_for_a_while_goes(house: House) -> None:
+    spilled = house.settings.build / os.readlink(house.settings.build / "tonight") / "warehouse.duckdb.tmp"
+    spilled.mkdir()
+    (spilled / "duckdb_temp_storage_S32K-0.tmp").write_bytes(b"0")
+    assert house.night().outcome == "unchanged"
+    assert not spilled.exists() and (spilled.parent / "warehouse.duckdb").is_file()
+
+
 def test_synthetic_and_real_data_do_not_meet(house: House) -> None:
     for path in (house.world / "laender").glob("*.yaml"):
         path.write_text("\n".join(line for line in path.read_text().splitlines() if "is_synthetic" not in line) + "\n")
