@@ -56,6 +56,8 @@ _LEGS = (
     "models",
     "copies",
 )
+#: Legs whose cost is told per row, beside that of other sizes.
+_PER_ROW = ("build", "gate", "publish")
 _RIVALS = {
     "pipeline": "this pipeline, its models",
     "duckdb": "DuckDB alone",
@@ -237,9 +239,9 @@ def told(size: str, measured: Mapping[str, Any]) -> Iterator[str]:
         ratios = [f"{name} {value:g}" for name, value in nights["ratios"].items()]
         yield f"Ratios: {', '.join(ratios).replace('_', ' ')}."
     rebuilt = nights.get("full_night") or nights["first_night"]
-    legs = {leg: 1e6 * rebuilt["legs"][leg]["seconds"] / world["usage_rows"] for leg in ("build", "gate", "publish")}
-    per_row = ", ".join(f"{leg} {microseconds:.2f}" for leg, microseconds in legs.items())
-    yield f"Microseconds per delivered row of usage, everything computed anew: {per_row}."
+    legs = {leg: [1e6 * rebuilt["legs"][leg][of] / world["usage_rows"] for of in ("seconds", "cpu_seconds")] for leg in _PER_ROW}
+    per_row = ", ".join(f"{leg} {wall:.2f} ({cpu:.2f})" for leg, (wall, cpu) in legs.items())
+    yield f"Microseconds (of CPU) per delivered row of usage, everything computed anew: {per_row}."
     asked = measured["analysts"]
     yield (
         f"{asked['analysts']} analysts at once, {asked['answers']} answers to the ten worked questions: median {asked['median_seconds']:g} s, "
