@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -86,20 +88,25 @@ def predict_open(connections: pl.DataFrame, spells: pl.DataFrame, as_of: date, d
     common = np.random.default_rng(zlib.crc32(f"{as_of}".encode()))
     wait = bootstrap_survival(_start_delays(starts, as_of), draws, common)
     resumed = bootstrap_survival(_spell_days(spells), draws, common)
-    rows = []
-    for (land, service), cell in sorted(connections.group_by(["land_code", "service_id"]), key=lambda pair: pair[0]):
+
+    def predicted(found: tuple[tuple[object, ...], pl.DataFrame]) -> dict[str, Any]:
+        (land, service), cell = found
         target = cell["target_on"][0]
         row: dict[str, Any] = {"land_code": land, "service_id": service}
         if target is None or target <= as_of:
-            rows.append(row | {"reason": "no_target" if target is None else "target_passed"})
-            continue
+            return row | {"reason": "no_target" if target is None else "target_passed"}
         seed = zlib.crc32(f"{land} {service} {as_of}".encode())
         outcome: dict[str, Any] = {"reason": "too_few_events"}
         for stratum in _strata(strata, str(land), str(service)):
             outcome = _predict_cell(cell, stratum, wait, resumed, as_of, target, np.random.default_rng(seed))
             if outcome["reason"] != "beyond_experience":
                 break
-        rows.append(row | outcome)
+        return row | outcome
+
+    # every cell has a seed of its own, and what takes its time lets other threads work
+    cells = sorted(connections.group_by(["land_code", "service_id"]), key=lambda pair: pair[0])
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        rows = list(pool.map(predicted, cells))
     return pl.DataFrame(rows, schema=OUTPUT_SCHEMA)
 
 
