@@ -914,7 +914,8 @@ def main() -> int:
         if arguments.usage == "clean":
             record = write_clean_usage(world, arguments.out, arguments.home, tell)
     print(
-        f"{record['usage_rows']:,} rows of usage; ROLLIN_SERVICES={arguments.out / 'services.csv'} ROLLIN_NOW={record['night']}"
+        f"{record['usage_rows']:,} rows of usage, directory: {record['workload']['directory']};"
+        f" ROLLIN_SERVICES={arguments.out / 'services.csv'} ROLLIN_NOW={record['night']}"
     )
     return 0
 
