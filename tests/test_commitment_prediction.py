@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import date, timedelta
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from benchmarks import hindcast_commitment as hindcast
 from dbt_project.estimators.commitment import INPUT_SCHEMA, OUTPUT_SCHEMA, predict_open
@@ -106,6 +108,16 @@ def test_what_cannot_be_known_has_its_reason(rows: list[dict[str, object]], reas
 def test_the_same_night_gives_the_same_numbers() -> None:
     rows = experience(80) + [connection(900 + i, "started", started_on=AS_OF - timedelta(days=20)) for i in range(20)]
     assert predicted(rows) == predicted(rows)
+
+
+def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cell's draws are its own: whichever is computed first, and beside which other."""
+    of_services = [[row | {"service_id": f"leistung_{n}"} for row in experience(60 + n)] for n in range(12)]
+    frame = pl.DataFrame([row for rows in of_services for row in rows], schema=INPUT_SCHEMA)
+    together = predict_open(frame, NO_SPELLS, AS_OF, draws=50)
+    assert together["open_predicted_high_count"].is_not_null().all() and together["service_id"].n_unique() == 12
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    assert_frame_equal(together, predict_open(frame, NO_SPELLS, AS_OF, draws=50))
 
 
 def test_the_interval_holds_in_hindcast() -> None:
