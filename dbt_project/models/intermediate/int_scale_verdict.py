@@ -14,6 +14,7 @@ from dbt_project.estimators import scale
 def model(dbt: Any, session: Any) -> Any:
     """``VERDICT_SCHEMA`` with the day of the first cost."""
     dbt.config(materialized="table")
+    dbt.ref("int_scale_estimate")  # after it: a country's observations twice at a time would be too much for the memory
     [[as_of]] = dbt.ref("stg_run").project("as_of").fetchall()
     [[first_cost_on]] = dbt.ref("fct_cost").filter("entry_status = 'invoiced'").aggregate("min(booked_on)").fetchall()
     observations = frames.read(dbt.ref("scale_observation").order("authority_id, service_id")).cast(scale.OBSERVATION_SCHEMA)
