@@ -23,9 +23,6 @@ from orchestration.settings import Settings
 
 PARAMETERS = Parameters(laender=("06",), end="2026-06-15")  # type: ignore[arg-type]
 
-#: A night's build without dbt's data tests, a third of it: a home's first night has passed them, and the gate still asks.
-WITHOUT_DATA_TESTS = ["--no-write-json", "build", "--resource-type", "model", "--resource-type", "seed"]
-
 
 @pytest.fixture
 def environment() -> Iterator[None]:
@@ -132,9 +129,8 @@ def published(world: Path, tmp_path_factory: pytest.TempPathFactory) -> House:
 
 
 @pytest.fixture
-def house(published: House, tmp_path: Path, environment: None, monkeypatch: pytest.MonkeyPatch) -> House:
-    """A copy of the published home and of its world, free to be broken. Its nights leave dbt's data tests out."""
-    monkeypatch.setattr(warehouse, "BUILD", WITHOUT_DATA_TESTS)
+def house(published: House, tmp_path: Path, environment: None) -> House:
+    """A copy of the published home and of its world, free to be broken."""
     shutil.copytree(published.home, tmp_path / "home", symlinks=True)
     shutil.copytree(published.world, tmp_path / "world")
     return House(tmp_path / "home", tmp_path / "world", published.now)

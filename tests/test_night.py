@@ -111,7 +111,6 @@ def test_numbers_that_collapse_and_a_source_that_stays_broken_end_nights_and_the
     assert house.current != before
 
 
-WITH_DATA_TESTS = warehouse.BUILD
 SHARE_ABOVE_ONE = {
     "metrics/coverage_daily.sql": "select * replace (authorities_operational * 3 as authorities_operational) from ({sql})"
 }
@@ -134,8 +133,8 @@ def test_a_broken_model_never_publishes(
         path = project / "models" / model
         path.write_text(new.replace("{sql}", path.read_text()))
     monkeypatch.setattr(warehouse, "PROJECT_DIR", project)
-    if with_dbt_tests:
-        monkeypatch.setattr(warehouse, "BUILD", WITH_DATA_TESTS)
+    if not with_dbt_tests:
+        monkeypatch.setattr(warehouse, "BUILD", ["build", "--resource-type", "model", "--resource-type", "seed"])
     (house.settings.build / "dbt" / "manifest.version").unlink()
     before = house.current
     result = house.night(days=1)
