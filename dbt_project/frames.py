@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from typing import Any
 import polars as pl
 
 # By way of Parquet: neither side knows the other's frames without pyarrow.
+
+#: Held by an estimator that has all connections of the country in memory: two of them at a time, beside what DuckDB may take, are too much.
+ALONE = threading.Lock()
 
 
 def read(relation: Any) -> pl.DataFrame:

@@ -13,7 +13,8 @@ from dbt_project.estimators.scale import OBSERVATION_SCHEMA
 def model(dbt: Any, session: Any) -> Any:
     """``FORECAST_SCHEMA``."""
     dbt.config(materialized="table")
-    dbt.ref("int_scale_verdict")  # after it, as it comes after the estimates: one of them at a time
-    [[as_of]] = dbt.ref("stg_run").project("as_of").fetchall()
-    observations = frames.read(dbt.ref("scale_observation").order("authority_id, service_id"))
-    return frames.write(session, forecast(observations.cast(OBSERVATION_SCHEMA), as_of))
+    with frames.ALONE:
+        [[as_of]] = dbt.ref("stg_run").project("as_of").fetchall()
+        observations = frames.read(dbt.ref("scale_observation").order("authority_id, service_id"))
+        found = frames.write(session, forecast(observations.cast(OBSERVATION_SCHEMA), as_of))
+    return found  # noqa: RET504 - dbt takes one return, at the end

@@ -14,13 +14,15 @@ from dbt_project.estimators import scale
 def model(dbt: Any, session: Any) -> Any:
     """``ESTIMATE_SCHEMA`` with the look that is due, if one is."""
     dbt.config(materialized="table")
-    [[as_of]] = dbt.ref("stg_run").project("as_of").fetchall()
-    observations = frames.read(dbt.ref("scale_observation").order("authority_id, service_id")).cast(scale.OBSERVATION_SCHEMA)
-    rule = preregistration.load()
-    look = scale.due_look(observations, rule, as_of)
-    estimates = scale.estimates_frame(scale.estimate(observations, rule, look)).with_columns(
-        look_on=pl.lit(look and look.look_on, pl.Date),
-        accepted_by=pl.lit(look and look.accepted_by, pl.Date),
-        prereg_sha256=pl.lit(rule.sha256),
-    )
-    return frames.write(session, estimates)
+    with frames.ALONE:
+        [[as_of]] = dbt.ref("stg_run").project("as_of").fetchall()
+        observations = frames.read(dbt.ref("scale_observation").order("authority_id, service_id")).cast(scale.OBSERVATION_SCHEMA)
+        rule = preregistration.load()
+        look = scale.due_look(observations, rule, as_of)
+        estimates = scale.estimates_frame(scale.estimate(observations, rule, look)).with_columns(
+            look_on=pl.lit(look and look.look_on, pl.Date),
+            accepted_by=pl.lit(look and look.accepted_by, pl.Date),
+            prereg_sha256=pl.lit(rule.sha256),
+        )
+        found = frames.write(session, estimates)
+    return found  # noqa: RET504 - dbt takes one return, at the end

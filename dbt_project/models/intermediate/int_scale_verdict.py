@@ -14,9 +14,10 @@ from dbt_project.estimators import scale
 def model(dbt: Any, session: Any) -> Any:
     """``VERDICT_SCHEMA`` with the day of the first cost."""
     dbt.config(materialized="table")
-    dbt.ref("int_scale_estimate")  # after it: a country's observations twice at a time would be too much for the memory
-    [[as_of]] = dbt.ref("stg_run").project("as_of").fetchall()
-    [[first_cost_on]] = dbt.ref("fct_cost").filter("entry_status = 'invoiced'").aggregate("min(booked_on)").fetchall()
-    observations = frames.read(dbt.ref("scale_observation").order("authority_id, service_id")).cast(scale.OBSERVATION_SCHEMA)
-    verdicts = scale.judge(observations, preregistration.load(), as_of=as_of, first_cost_on=first_cost_on)
-    return frames.write(session, scale.verdicts_frame(verdicts).with_columns(first_cost_on=pl.lit(first_cost_on, pl.Date)))
+    with frames.ALONE:
+        [[as_of]] = dbt.ref("stg_run").project("as_of").fetchall()
+        [[first_cost_on]] = dbt.ref("fct_cost").filter("entry_status = 'invoiced'").aggregate("min(booked_on)").fetchall()
+        observations = frames.read(dbt.ref("scale_observation").order("authority_id, service_id")).cast(scale.OBSERVATION_SCHEMA)
+        verdicts = scale.judge(observations, preregistration.load(), as_of=as_of, first_cost_on=first_cost_on)
+        found = frames.write(session, scale.verdicts_frame(verdicts).with_columns(first_cost_on=pl.lit(first_cost_on, pl.Date)))
+    return found  # noqa: RET504 - dbt takes one return, at the end
