@@ -29,7 +29,7 @@ import duckdb
 from dbt_project import public_tier
 from expectations.release import GRAIN
 from ingest.landing import make_folder
-from orchestration import attribution, changes, data_package, dcat, lineage, report, workbook
+from orchestration import attribution, changes, data_package, dcat, lineage, report, settled, workbook
 from orchestration.csv_file import CSV_ROWS_MAX, write_csv
 from orchestration.durable import sync_folder, write_atomically
 from orchestration.lineage import Lineage
@@ -203,8 +203,12 @@ def files_beside(build: Path) -> list[Path]:
         views = con.execute(
             "select sql from duckdb_views() where not internal and schema_name not in ('staging', 'intermediate')"
         )
-        named = {name for (sql,) in views.fetchall() for name in _PARQUET.findall(sql)}
-    return sorted(Path(name.replace("''", "'")) for name in named)
+        return sorted({file for (sql,) in views.fetchall() for file in _files_of(sql)})
+
+
+def _files_of(view: str) -> list[Path]:
+    """The files that a view's SQL names."""
+    return [Path(name.replace("''", "'")) for name in _PARQUET.findall(view)]
 
 
 def sha256_of_build(build: Path) -> str:
@@ -565,19 +569,7 @@ def _write_warehouse(
             con.execute(f"attach {_text(str(build))} as build (read_only)")
         except duckdb.Error:  # it was one when the audit was compared
             raise PublicationRefused(_CHANGED) from None
-        con.execute(f"attach {_text(str(folder / 'warehouse.duckdb'))} as out (storage_version '{STORAGE_VERSION}')")
-        for schema in SCHEMAS:
-            con.execute(f"create schema out.{schema}")
-        views = "select schema_name, view_name from duckdb_views() where database_name = 'build' and not internal"
-        kept = set(con.execute(views).fetchall())
-        for copy in copies:
-            # ordered, so that equal tables make equal files and row groups can be skipped; what is kept by month is so already
-            order = "" if copy.source in kept else "order by all"
-            con.execute(f'create table out.{copy.schema}."{copy.name}" as {copy.query} {order}')
-            if _digest(con, copy.query) != _digest(con, f'from out.{copy.schema}."{copy.name}"'):
-                raise PublicationRefused(
-                    f"The copy of {copy.schema}.{copy.name} differs from the build: check the disk and run the refresh again."
-                )
+        _copy_tables(con, folder, copies, build.parent.parent / settled.FOLDER, audit.as_of)
         descriptions = _own_tables(con, audit, release_id, now, own)
         if "lineage" in own:
             _insert_lineage(con, traced, [copy.table for copy in copies], audit.code_version)
@@ -588,6 +580,45 @@ def _write_warehouse(
         for schema, name in _tables_of(con):
             _export(con, folder, schema, name)
         con.execute("detach out")
+
+
+def _copy_tables(con: duckdb.DuckDBPyConnection, folder: Path, copies: Sequence[_Copy], store: Path, as_of: date) -> None:
+    """Attach the warehouse of a tier as ``out`` and fill it from ``build``; what is kept by month begins with the months that are settled."""
+    path, opened = folder / "warehouse.duckdb", settled.first_open(as_of)
+    views = "select schema_name, view_name, sql from duckdb_views() where database_name = 'build' and not internal"
+    kept = {(schema, name): _files_of(sql) for schema, name, sql in con.execute(views).fetchall()}
+    by_month = {
+        (copy.schema, copy.name): (copy.query, kept[copy.source])
+        for copy in copies
+        if copy.source in kept and "month" in copy.columns
+    }
+    tier = PUBLIC if folder.name == PUBLIC else "exact"
+    begun = settled.file_of(con, store, tier, by_month, opened, STORAGE_VERSION)
+    if begun is not None:
+        shutil.copyfile(begun, path)
+    try:
+        con.execute(f"attach {_text(str(path))} as out (storage_version '{STORAGE_VERSION}')")
+        for schema in SCHEMAS:
+            con.execute(f"create schema if not exists out.{schema}")
+        for copy in copies:
+            if begun is not None and (copy.schema, copy.name) in by_month:
+                con.execute(f'insert into out.{copy.schema}."{copy.name}" from ({copy.query}) where month >= ?', [opened])
+            else:
+                # ordered, so that equal tables make equal files and row groups can be skipped; what is kept by month is so already
+                order = "" if copy.source in kept else "order by all"
+                con.execute(f'create table out.{copy.schema}."{copy.name}" as {copy.query} {order}')
+            if _digest(con, copy.query) != _digest(con, f'from out.{copy.schema}."{copy.name}"'):
+                raise PublicationRefused(
+                    f"The copy of {copy.schema}.{copy.name} differs from the build: check the disk and run the refresh again."
+                )
+    except (duckdb.Error, PublicationRefused) as error:
+        if begun is None:
+            raise
+        begun.unlink(missing_ok=True)
+        raise PublicationRefused(
+            f"{begun.name}, the settled months of an earlier night, could not be taken over ({error}): run the refresh again, "
+            "which writes it anew."
+        ) from error
 
 
 def _own_tables(

@@ -5,7 +5,7 @@ Every release carries its number in the run's id and in three tables of differen
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -41,11 +41,13 @@ TABLES = {
 
 @dataclass
 class Press:
-    """``home``: where it publishes. ``more``: SQL that changes a build before it is audited."""
+    """``home``: where it publishes. ``more``: SQL that changes a build before it is audited. ``by_month``: by table the files of its
+    months, which the build shows as views; a table that the public tier has masked is so masked as it is."""
 
     home: Path
     more: list[str] = field(default_factory=list)
     decided: Mapping[str, PublicTable] = field(default_factory=public_tier.load)
+    by_month: Mapping[str, Sequence[Path]] = field(default_factory=dict)
 
     @property
     def settings(self) -> Settings:
@@ -56,7 +58,7 @@ class Press:
         run_id = f"{number:08d}-0000-0000-0000-000000000000"
         build = self.home / "build" / run_id / "warehouse.duckdb"
         build.parent.mkdir(parents=True)
-        marts = []
+        marts, masked = [], []
         with duckdb.connect(str(build)) as con:
             for schema in publication.SCHEMAS:
                 con.execute(f"create schema {schema}")
@@ -75,21 +77,26 @@ class Press:
             for table in TABLES:
                 found = con.execute(f"select column_name from (describe {table})").fetchall()
                 marts.append(_node(table, [str(column) for (column,) in found]))
+            for table, months in self.by_month.items():
+                for schema, nodes in (("", marts), ("public_", masked)):
+                    con.execute(f"create schema if not exists {schema}{table.split('.')[0]}")
+                    con.execute(f"create view {schema}{table} as from read_parquet({[str(month) for month in months]})")
+                    nodes.append(_node(schema + table, [column for column, *_ in con.execute(f"describe {table}").fetchall()]))
         audit = publication.Audit(
             run_id=run_id,
             as_of=date(2026, 6, 15),
             territory_on=date(2026, 6, 15),
-            build_sha256=publication.sha256_of(build),
+            build_sha256=publication.sha256_of_build(build),
             inputs_sha256="0" * 64,
             code_version="test",
             is_synthetic=True,
             passed=True,
             results=[],
-            rebuilt=[node["name"] for node in marts],
+            rebuilt=[node["name"] for node in [*marts, *masked]],
         )
         build.with_name("audit.json").write_text(audit.to_json())
         now = FIRST + timedelta(minutes=number)
-        return publication.publish(self.settings, build, run_id=run_id, now=now, marts=marts)
+        return publication.publish(self.settings, build, run_id=run_id, now=now, marts=marts, masked=masked)
 
 
 def _node(table: str, columns: list[str]) -> dict[str, Any]:
