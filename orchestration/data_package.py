@@ -168,10 +168,11 @@ def _resources(
     found = []
     for kind, suffix in (("csv", ""), ("parquet", ".parquet")):
         path = folder / kind / Path(*table.split(".")).with_suffix(f".{kind}")
-        if not path.is_file():  # too long for CSV
-            continue
-        place = {"name": f"{table}{suffix}", "path": str(path.relative_to(folder)), "title": table}
-        found.append(place | _file(path, sums) | ({"encoding": "utf-8"} if kind == "csv" else {}) | shared)
+        # none where it is too long for CSV; a folder where there is a file for each month
+        for file in sorted(path.iterdir()) if path.is_dir() else [path] if path.is_file() else []:
+            part = "" if file == path else f".{file.stem}"
+            place = {"name": f"{table}{part}{suffix}", "path": str(file.relative_to(folder)), "title": table}
+            found.append(place | _file(file, sums) | ({"encoding": "utf-8"} if kind == "csv" else {}) | shared)
     return found
 
 

@@ -98,9 +98,10 @@ def graph(package: Mapping[str, Any], lands: Iterable[str], publisher: Publisher
 
 
 def _distribution(rdf: Graph, base: str, resource: Mapping[str, Any], created: Literal) -> URIRef:
-    distribution, file = URIRef(f"{base}#{resource['title']}.{resource['format']}"), URIRef(f"{base}{resource['path']}")
+    name = resource["name"].removesuffix(f".{resource['format']}")  # of the table, and of the month where each has a file
+    distribution, file = URIRef(f"{base}#{name}.{resource['format']}"), URIRef(f"{base}{resource['path']}")
     rdf.add((distribution, RDF.type, DCAT.Distribution))
-    rdf.add((distribution, DCTERMS.title, Literal(f"{resource['title']} ({_FILE_TYPES[resource['format']]})", lang="de")))
+    rdf.add((distribution, DCTERMS.title, Literal(f"{name} ({_FILE_TYPES[resource['format']]})", lang="de")))
     rdf.add((distribution, DCAT.accessURL, file))
     rdf.add((distribution, DCAT.downloadURL, file))  # K39: a direct file
     rdf.add((distribution, DCTERMS["format"], URIRef(f"{_EU}file-type/{_FILE_TYPES[resource['format']]}")))

@@ -54,7 +54,7 @@ def export(settings: Settings, target: Path, form: str, tier: str = "public") ->
 def _write_long(parquet: Path, whole: Path) -> None:
     with duckdb.connect(config={"autoinstall_known_extensions": "false"}) as con:
         con.execute("set TimeZone = 'UTC'")
-        for path in sorted(parquet.rglob("*.parquet")):
+        for path in sorted(parquet.glob("*/*.parquet")):  # a file, or a folder with one for each month
             written = whole / path.relative_to(parquet).with_suffix(".csv")
             if not written.exists():
                 write_csv(con, f"read_parquet({text(path)})", written)

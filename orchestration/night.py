@@ -50,7 +50,7 @@ from ingest.landfile import QUESTION_FORMATS, LandFile, LandFileError, Source, l
 from ingest.landing import Delivery, Landing, make_folder, object_path
 from ingest.portals import Question
 from ingest.tables import FEDERAL, SERVICE_LIST, TABLES
-from orchestration import alerts, disk, journal, licences, parts, withdrawals
+from orchestration import alerts, disk, journal, licences, parts, settled, withdrawals
 from orchestration.deliveries import judgements, read_checks, read_verdict, verdict_text
 from orchestration.durable import sync_folder, write_atomically
 from orchestration.questions import questions
@@ -688,6 +688,8 @@ class Night:
         (inputs / "part").mkdir()  # what the usage tells already
         store = self.settings.build / parts.STORE
         parts.make_store(store, anew=self.settings.full)
+        if self.settings.full:
+            settled.forget(self.settings.build / settled.FOLDER)
         parts.lay_out(inputs, store).write_parquet(inputs / "part" / "part.parquet")
         for name, frame in self._own_tables(codes).items():
             (inputs / name).mkdir()

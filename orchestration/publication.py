@@ -145,12 +145,13 @@ class UnknownRelease(UsageError):
 @dataclass(frozen=True)
 class _Copy:
     """A table of a warehouse: where it is written, the relation of the build (schema, name) and the query on it that it is a copy of, and
-    what is said of it."""
+    what is said of it. ``is_all``: the query leaves out no column and no row."""
 
     schema: str
     name: str
     source: tuple[str, str]
     query: str
+    is_all: bool
     description: str
     columns: dict[str, str]
     units: dict[str, str]
@@ -469,7 +470,7 @@ def _publish_public(
     copies = []
     for copy in decided:
         condition = lineage.restriction(traced, copy.table, list(copy.columns))
-        copies.append(copy if condition is None else replace(copy, query=f"{copy.query} where {condition}"))
+        copies.append(copy if condition is None else replace(copy, query=f"{copy.query} where {condition}", is_all=False))
     _write_warehouse(build, folder, audit, release_id, now, copies, _PUBLIC_OWN, traced)
     attribution.write(folder, traced, {copy.table: list(copy.columns) for copy in copies}, is_public=True)
     _write_workbook(folder, audit, release_id)
@@ -546,6 +547,7 @@ def _copy(node: dict[str, Any], schema: str, columns: Sequence[str], select: str
         node["alias"],
         (node["schema"], node["alias"]),
         f'select {names} from build."{node["schema"]}"."{node["alias"]}"',
+        list(columns) == list(described),
         node["description"],
         {column: described[column].get("description", "") for column in columns},
         {column: unit for column in columns if (unit := described[column].get("meta", {}).get("unit"))},
@@ -569,7 +571,7 @@ def _write_warehouse(
             con.execute(f"attach {_text(str(build))} as build (read_only)")
         except duckdb.Error:  # it was one when the audit was compared
             raise PublicationRefused(_CHANGED) from None
-        _copy_tables(con, folder, copies, build.parent.parent / settled.FOLDER, audit.as_of)
+        kept = _copy_tables(con, folder, copies, build.parent.parent / settled.FOLDER, audit.as_of)
         descriptions = _own_tables(con, audit, release_id, now, own)
         if "lineage" in own:
             _insert_lineage(con, traced, [copy.table for copy in copies], audit.code_version)
@@ -578,12 +580,17 @@ def _write_warehouse(
         _describe(con, descriptions, units)
         con.execute("checkpoint out")
         for schema, name in _tables_of(con):
-            _export(con, folder, schema, name)
+            _export(con, folder, schema, name, kept.get((schema, name), ()))
         con.execute("detach out")
 
 
-def _copy_tables(con: duckdb.DuckDBPyConnection, folder: Path, copies: Sequence[_Copy], store: Path, as_of: date) -> None:
-    """Attach the warehouse of a tier as ``out`` and fill it from ``build``; what is kept by month begins with the months that are settled."""
+def _copy_tables(
+    con: duckdb.DuckDBPyConnection, folder: Path, copies: Sequence[_Copy], store: Path, as_of: date
+) -> dict[tuple[str, str], list[Path]]:
+    """Attach the warehouse of a tier as ``out`` and fill it from ``build``; what is kept by month begins with the months that are settled.
+
+    Returns, by schema and table, the files of their months of those that are just what these hold.
+    """
     path, opened = folder / "warehouse.duckdb", settled.first_open(as_of)
     views = "select schema_name, view_name, sql from duckdb_views() where database_name = 'build' and not internal"
     kept = {(schema, name): _files_of(sql) for schema, name, sql in con.execute(views).fetchall()}
@@ -619,6 +626,7 @@ def _copy_tables(con: duckdb.DuckDBPyConnection, folder: Path, copies: Sequence[
             f"{begun.name}, the settled months of an earlier night, could not be taken over ({error}): run the refresh again, "
             "which writes it anew."
         ) from error
+    return {(copy.schema, copy.name): kept[copy.source] for copy in copies if copy.is_all and copy.source in kept}
 
 
 def _own_tables(
@@ -711,10 +719,17 @@ def _digest(con: duckdb.DuckDBPyConnection, query: str) -> Any:
     return con.execute(f"select count(*), bit_xor(hash(t)), sum(hash(t)::hugeint) from ({query}) as t").fetchall()
 
 
-def _export(con: duckdb.DuckDBPyConnection, folder: Path, schema: str, name: str) -> None:
+def _export(con: duckdb.DuckDBPyConnection, folder: Path, schema: str, name: str, months: Sequence[Path]) -> None:
+    """A table as Parquet and, where it is not too long for that, as CSV. ``months``: the files that it is kept in, if it is: they are
+    copied as they are, so that a month that did not change is the same file in every release."""
     table, parquet = f'out.{schema}."{name}"', folder / "parquet" / schema / f"{name}.parquet"
     parquet.parent.mkdir(parents=True, exist_ok=True)
-    con.execute(f"copy {table} to {_text(str(parquet))} (format parquet, compression zstd)")
+    if months:
+        parquet.mkdir()
+        for month in months:
+            shutil.copyfile(month, parquet / f"{month.name[:7]}.parquet")
+    else:
+        con.execute(f"copy {table} to {_text(str(parquet))} (format parquet, compression zstd)")
     if con.execute(f"select count(*) <= {CSV_ROWS_MAX} from {table}").fetchall()[0][0]:
         write_csv(con, table, folder / "csv" / schema / f"{name}.csv")
 

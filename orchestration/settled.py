@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -34,6 +35,11 @@ def first_open(as_of: date) -> date:
     """The first day of the first month that is not settled."""
     months = as_of.year * 12 + as_of.month - MONTHS_OPEN
     return date(months // 12, months % 12 + 1, 1)
+
+
+def forget(folder: Path) -> None:
+    """Let everything be written anew."""
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def file_of(

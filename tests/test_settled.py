@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from pathlib import Path
 
 import duckdb
 import polars as pl
 import pytest
+import rdflib
 
 from orchestration import publication, settled
+from orchestration.export import export
 from tests.press import Press
 
 TABLE = "core.fct_usage_monthly"
@@ -94,6 +97,38 @@ def test_of_each_tier_the_file_before_is_kept_and_no_older_one(press: Press) -> 
         press.by_month = {TABLE: [month(months[0].parent, date(2026, 1, 1), f"c{number}", number), *months[1:]]}
         published(press, number)
         assert len(files(press)) == 2 * min(number, 2)
+
+
+def test_each_month_is_a_parquet_file_of_the_release_and_described_as_one(press: Press, tmp_path: Path) -> None:
+    months = list(press.by_month[TABLE])
+    published(press, 1)
+    for tier in (press.settings.current, press.settings.current / "public"):
+        folder = tier / "parquet" / "core" / "fct_usage_monthly.parquet"
+        assert {file.name: file.read_bytes() for file in folder.iterdir()} == {
+            f"{m.name[:7]}.parquet": m.read_bytes() for m in months
+        }
+        assert pl.read_parquet(folder).rows() == expected(press)
+        package = json.loads((tier / "datapackage.json").read_text())
+        found = {one["path"]: one["hash"] for one in package["resources"] if one["title"] == TABLE and one["format"] == "parquet"}
+        assert found == {str(file.relative_to(tier)): f"sha256:{publication.sha256_of(file)}" for file in folder.iterdir()}
+    names = [one["name"] for one in package["resources"]]
+    assert len(set(names)) == len(names)
+    catalogue = rdflib.Graph().parse(press.settings.current / "public" / "dcat-ap-de.ttl")
+    offered = {str(url).rpartition("/")[2] for url in catalogue.objects(None, rdflib.DCAT.downloadURL) if TABLE[5:] in str(url)}
+    assert offered == {"fct_usage_monthly.csv", *(f"2026-0{n}.parquet" for n in range(1, 7))}
+    export(press.settings, tmp_path / "csv", "csv", "public")
+    assert pl.read_csv(tmp_path / "csv" / "core" / "fct_usage_monthly.csv").height == len(expected(press))
+
+
+def test_columns_that_are_not_public_are_not_in_the_files_of_the_months(press: Press) -> None:
+    secret = [month.with_name(month.name.replace(".a.", ".s.")) for month in press.by_month[TABLE]]
+    for path, other in zip(press.by_month[TABLE], secret, strict=True):
+        pl.read_parquet(path).with_columns(secret=pl.lit("not for the public")).write_parquet(other)
+    shown = expected(press)
+    press.by_month = {TABLE: secret}
+    assert [rows(path) for path in published(press, 1)] == [expected(press), shown]
+    public = press.settings.current / "public" / "parquet" / "core" / "fct_usage_monthly.parquet"
+    assert public.is_file() and pl.read_parquet(public).rows() == shown
 
 
 def test_a_world_without_settled_months_has_no_such_file(press: Press) -> None:
