@@ -696,6 +696,7 @@ class Night:
             frame.write_parquet(inputs / name / f"{name}.parquet")
             stamps = [column for column in ("run_id", "now_at", "last_attempt_at") if column in frame.columns]
             sha.update(frame.drop(stamps).write_csv().encode())
+        del self.references  # a country's competences take a gigabyte, and what follows reads the inputs
         return sha.hexdigest()
 
     def _succession(self, measured: list[str]) -> dict[str, pl.DataFrame]:

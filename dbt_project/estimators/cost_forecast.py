@@ -51,6 +51,27 @@ OUTCOMES: Mapping[str, tuple[str, str]] = {
     "person_days": ("person_days", "person-days"),
 }
 
+#: The columns of ``scale_observation`` that a forecast reads.
+READ: dict[str, Any] = {
+    "authority_id": pl.String,
+    "service_id": pl.String,
+    "land_code": pl.String,
+    "cluster": pl.String,
+    "wave": pl.Int64,
+    "team": pl.String,
+    "started_on": pl.Date,
+    "accepted_on": pl.Date,
+    "is_accepted": pl.Boolean,
+    "is_invoiced": pl.Boolean,
+    "cost_variable_eur": pl.Float64,
+    "person_days": pl.Float64,
+    "price_mechanism": pl.String,
+    "cumulative_connections": pl.Int64,
+    "baseline_connections": pl.Int64,
+    "population": pl.Int64,
+    "difficulty": pl.Float64,
+}
+
 PLAN_SCHEMA: dict[str, Any] = {
     "service_id": pl.String,
     "cluster": pl.String,
@@ -323,7 +344,8 @@ def hindcast(used: pl.DataFrame, column: str, draws: int = _HINDCAST_DRAWS) -> p
             continue
         rng = np.random.default_rng(zlib.crc32(f"{cluster} {column}".encode()))
         cells = pl.DataFrame(curve.cells, schema=["service_id", "land_code"], orient="row").with_row_index("at")
-        at = target.join(cells, on=["service_id", "land_code"], how="left", maintain_order="left")["at"].to_numpy()
+        words = target.select(pl.col("service_id", "land_code").cast(pl.String))
+        at = words.join(cells, on=["service_id", "land_code"], how="left", maintain_order="left")["at"].to_numpy()
         spread = _Spread.drawn(curve, draws, rng)
         whole = np.zeros(target.height, dtype=np.int64)
         low, high = _interval(_totals(curve, target, spread, spread.levels(curve, rng), at, whole, rng)[:, 0])

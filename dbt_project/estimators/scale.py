@@ -76,6 +76,13 @@ OBSERVATION_SCHEMA = pl.Schema(
     }
 )
 
+#: The columns that ``estimate`` and ``judge`` read, where they are there.
+READ = {
+    name: dtype
+    for name, dtype in OBSERVATION_SCHEMA.items()
+    if name not in ("authority_id", "authority_kind", "planned_wave", "is_accepted")
+}
+
 #: Columns without which nothing can be estimated; of the outcomes' columns one is enough.
 CORE = ("service_id", "land_code", "cluster", "started_on", "accepted_on", "cumulative_connections")
 
@@ -359,6 +366,7 @@ class _Pool:
     team_cluster: np.ndarray
     contractor: np.ndarray
     wave: np.ndarray
+    wave_names: list[str]
     day: np.ndarray
     #: the rule's, within clusters
     intraclass_correlation: float
@@ -398,7 +406,8 @@ class _Finding:
 
 def cohort(observations: pl.DataFrame, look: Look | None) -> pl.DataFrame:
     """The begun connections that a look sees, with ``_accepted``: accepted by its day (without a look: at all)."""
-    frame = observations.filter(pl.col("started_on").is_not_null())
+    # a country's are not copied where all of them are begun
+    frame = observations.filter(pl.col("started_on").is_not_null()) if observations["started_on"].has_nulls() else observations
     accepted = pl.col("accepted_on").is_not_null()
     if look is not None:
         frame = frame.filter(pl.col("started_on") <= look.accepted_by)
@@ -409,6 +418,17 @@ def cohort(observations: pl.DataFrame, look: Look | None) -> pl.DataFrame:
 def _positive_log(column: str) -> pl.Expr:
     value = pl.col(column).cast(pl.Float64)
     return pl.when(value.is_finite() & (value > 0)).then(value).log()
+
+
+def _code(column: str) -> pl.Expr:
+    """The words of a column as numbers from 0, in their order; unknown is a word of no letters."""
+    return pl.col(column).cast(pl.String).fill_null("").rank("dense").cast(pl.Int64) - 1
+
+
+def _words(frame: pl.DataFrame, column: str) -> list[str]:
+    """What the numbers of ``_code`` stand for."""
+    found: list[str] = frame[column].unique().cast(pl.String).fill_null("").unique().sort().to_list()
+    return found
 
 
 def _pool(frame: pl.DataFrame, outcome: str, rule: Preregistration) -> _Pool:
@@ -445,10 +465,8 @@ def _pool(frame: pl.DataFrame, outcome: str, rule: Preregistration) -> _Pool:
         size = pl.col("_accepted").sum().over("land_code", "call_off").cast(pl.Float64)
         x["ln_lot"] = pl.when(pl.col("call_off").is_not_null() & (size > 0)).then(size.log())
 
-    def code(column: str) -> pl.Expr:
-        return pl.col(column).fill_null("").rank("dense").cast(pl.Int64) - 1
-
     is_cost = outcome == "cost"
+    wave = "wave" if "wave" in has else "cluster"
     arrays = frame.select(
         **{f"y_{key}": expression.cast(pl.Float64) for key, expression in y.items()},
         **{f"x_{key}": expression.cast(pl.Float64) for key, expression in x.items()},
@@ -456,22 +474,24 @@ def _pool(frame: pl.DataFrame, outcome: str, rule: Preregistration) -> _Pool:
         cohort=pl.col("_accepted")
         & (pl.col("is_invoiced").fill_null(False) if is_cost and "is_invoiced" in has else pl.lit(True)),
         pilot=pl.col("is_pilot").fill_null(False) if "is_pilot" in has else pl.lit(False),
-        land=code("land_code"),
-        service=code("service_id"),
-        cluster=code("cluster"),
+        land=_code("land_code"),
+        service=_code("service_id"),
+        cluster=_code("cluster"),
         is_in_cluster=pl.col("cluster").is_not_null(),
-        team=code("team") if "team" in has else pl.lit(0, pl.Int64),
-        contractor=code("contractor" if "contractor" in has else "land_code"),
-        wave=pl.col("wave" if "wave" in has else "cluster").cast(pl.String).fill_null(""),
+        team=_code("team") if "team" in has else pl.lit(0, pl.Int64),
+        contractor=_code("contractor" if "contractor" in has else "land_code"),
+        wave=_code(wave),
         day=pl.col("started_on").to_physical().cast(pl.Float64),
     ).filter("usable")
     if arrays.is_empty():
         raise _Unavailable(
             "no connection whose whole variable cost is at prices that follow the effort" if is_cost else "no connection"
         )
-    number = {name: arrays[name].to_numpy() for name in arrays.columns}
-    # missing values come as null: as NaN they are left out wherever they are needed
-    number |= {name: arrays[name].fill_null(float("nan")).to_numpy() for name in arrays.columns if name[:2] in ("x_", "y_")}
+    number: dict[str, np.ndarray] = {}
+    for name in arrays.columns:  # one at a time: a country's are a gigabyte
+        values = arrays.drop_in_place(name)
+        # missing values come as null: as NaN they are left out wherever they are needed
+        number[name] = (values.fill_null(float("nan")) if name[:2] in ("x_", "y_") else values).to_numpy()
     return _Pool(
         outcome=outcome,
         columns=has,
@@ -480,14 +500,15 @@ def _pool(frame: pl.DataFrame, outcome: str, rule: Preregistration) -> _Pool:
         cohort=number["cohort"],
         pilot=number["pilot"],
         land=number["land"],
-        land_names=frame["land_code"].fill_null("").unique().sort().to_list(),
+        land_names=_words(frame, "land_code"),
         effect=number["land"] * (number["service"].max() + 1) + number["service"],
         cluster=number["cluster"],
         is_in_cluster=number["is_in_cluster"],
-        cluster_count=frame["cluster"].fill_null("").n_unique(),
+        cluster_count=len(_words(frame, "cluster")),
         team_cluster=number["cluster"] * (number["team"].max() + 1) + number["team"],
         contractor=number["contractor"],
         wave=number["wave"],
+        wave_names=_words(frame, wave),
         day=number["day"],
         intraclass_correlation=rule.intraclass_correlation,
     )
@@ -495,9 +516,8 @@ def _pool(frame: pl.DataFrame, outcome: str, rule: Preregistration) -> _Pool:
 
 def _contractor_experience(frame: pl.DataFrame) -> pl.Series:
     """Acceptances of the service by the same contractor before the day on which work began."""
-    group = frame.select(
-        pl.concat_str(pl.col("service_id", "contractor").fill_null(""), separator="\n").rank("dense").cast(pl.Int64)
-    ).to_series()
+    service, contractor = (_code(column) for column in ("service_id", "contractor"))
+    group = frame.select(service * (contractor.max() + 1) + contractor).to_series()
     span = 1_000_000  # days: every date lies within, so that one sorted array serves all groups
     key = group * span + frame["started_on"].to_physical().cast(pl.Int64)
     done = (group * span + frame["accepted_on"].to_physical().cast(pl.Int64)).drop_nulls().sort().to_numpy()
@@ -735,7 +755,8 @@ def _by_wave(pool: _Pool, level: float) -> Iterator[Estimate]:
     specification = _Specification("S4", x=_CONTROLS, estimator="crv3")
     try:
         rows, y, controls, reason = _rows(pool, specification)
-        names, code = np.unique(pool.wave[rows], return_inverse=True)
+        present, code = np.unique(pool.wave[rows], return_inverse=True)
+        names = [pool.wave_names[wave] for wave in present]
         begun = np.bincount(code, weights=pool.day[rows]) / np.bincount(code)
         piloted = np.bincount(code, weights=pool.pilot[rows]) / np.bincount(code) > 0.5
         base = int(np.argmin(np.where(piloted, begun, begun + 1e6))) if piloted.any() else int(np.argmin(begun))
@@ -788,15 +809,13 @@ def _means(frame: pl.DataFrame, pool: _Pool, rule: Preregistration, level: float
     y = pool.y["main"]
     rows = pool.cohort & np.isfinite(y)
     groups = (
-        pl.DataFrame(
-            {"land": pool.land[rows], "wave": pl.Series(pool.wave[rows], dtype=pl.String), "y": y[rows], "day": pool.day[rows]}
-        )
+        pl.DataFrame({"land": pool.land[rows], "wave": pool.wave[rows], "y": y[rows], "day": pool.day[rows]})
         .group_by("land", "wave")
         .agg(n=pl.len(), mean=pl.col("y").mean(), sd=pl.col("y").std(), day=pl.col("day").min())
         .sort("land", "day", "wave")
     )
     for row in groups.to_dicts():
-        term = f"{pool.land_names[row['land']]} wave {row['wave']}"
+        term = f"{pool.land_names[row['land']]} wave {pool.wave_names[row['wave']]}"
         if row["n"] < rule.descriptive_group_min:
             yield Estimate("C0", pool.outcome, "S0", term, "unavailable", f"fewer than {rule.descriptive_group_min} connections")
             continue
@@ -833,10 +852,12 @@ def _degression(frame: pl.DataFrame) -> Iterator[Estimate]:
     if lacking:
         yield from none(f"the table has no column {', '.join(lacking)}")
         return
+    order = ("started_on", "accepted_on", "cumulative_connections", "service_id", "cluster")
     known = (
         frame.filter("_accepted")
+        .select("cost_full_eur", "cost_variable_eur", *order)
         .drop_nulls(["cost_full_eur", "cost_variable_eur"])
-        .sort("started_on", "accepted_on", "cumulative_connections", "service_id", "cluster")
+        .sort(order)
     )
     n = known.height
     first = -(-n // 10)
@@ -899,10 +920,14 @@ def _lots(frame: pl.DataFrame, outcome: str) -> _Lots:
     if is_cost and "is_invoiced" in has:
         counted = counted & pl.col("is_invoiced").fill_null(False)
     priced = (pl.col("price_mechanism") == "actual").fill_null(False) if is_cost and "price_mechanism" in has else pl.lit(True)
-    services = frame["service_id"].unique().sort().to_list()
+    services = _words(frame, "service_id")
+    lot = ["land_code", "call_off"]
+    connections = frame.lazy().filter(pl.col("_accepted") & pl.col("call_off").is_not_null())
+    # counted by service first: a column of truth for each of hundreds would be read for each of millions
+    parts = connections.group_by(*lot, "service_id").len().collect().with_columns(pl.col("service_id").cast(pl.String))
+    of_service = [pl.col("len").filter(pl.col("service_id") == s).sum().alias(f"service {s}") for s in services]
     lots = (
-        frame.filter(pl.col("_accepted") & pl.col("call_off").is_not_null())
-        .group_by("land_code", "call_off")
+        connections.group_by(lot)
         .agg(
             pl.len().alias("q"),
             amount.filter(counted).log().mean().alias("ln_unit"),
@@ -911,12 +936,15 @@ def _lots(frame: pl.DataFrame, outcome: str) -> _Lots:
             _positive_log("cumulative_connections").mean().alias("ln_n"),
             _positive_log("population").mean().alias("ln_population"),
             pl.col("difficulty").mean().alias("difficulty"),
-            pl.col("cluster").drop_nulls().first(),
-            *[(pl.col("service_id") == s).mean().alias(f"service {s}") for s in services],
+            pl.col("cluster").drop_nulls().first().cast(pl.String),
         )
+        .collect()
+        .join(parts.group_by(lot).agg(of_service), on=lot, how="left", validate="1:1", nulls_equal=True)
+        .with_columns(pl.col(f"service {s}") / pl.col("q") for s in services)
         .filter("is_priced")
         .drop_nulls(["ln_unit", "ln_n", "ln_population", "difficulty", "cluster"])
-        .sort("land_code", "call_off")
+        .with_columns(pl.col(lot).cast(pl.String))
+        .sort(lot)
     )
     if lots.height < 3:
         raise _Unavailable(
@@ -1053,10 +1081,26 @@ def _share(top: float | None, bottom: float | None) -> float | None:
     return None if top is None or not bottom or bottom <= 0 else float(top) / float(bottom)
 
 
+#: The columns that ``_common_gates`` reads.
+_GATED = frozenset(
+    {
+        "allocation_direct_share",
+        "cluster",
+        "cost_variable_eur",
+        "difficulty",
+        "difficulty_recorded_on",
+        "is_invoiced",
+        "price_mechanism",
+        "started_on",
+        "wave_started_on",
+    }
+)
+
+
 def _common_gates(frame: pl.DataFrame) -> dict[str, float | None]:
     """Gates that are measured on the accepted connections, for both claims and outcomes."""
     has = set(frame.columns)
-    accepted = frame.filter("_accepted")
+    accepted = frame.lazy().filter("_accepted").select(has & _GATED).collect()
     invoiced = accepted.filter(pl.col("is_invoiced").fill_null(False)) if "is_invoiced" in has else accepted
     values: dict[str, float | None] = dict.fromkeys(("invoiced_share", "price_actual_share", "direct_share", "difficulty_share"))
     if not accepted.height:
@@ -1353,17 +1397,18 @@ def judge(
     level = shown.ci_level
     frame = cohort(observations, due)
     common = _common_gates(frame)
-    pools: dict[str, _Pool | None] = {}
-    found: dict[str, dict[str, _Finding]] = {}
-    for outcome in _OUTCOMES:
+
+    def of_learning(outcome: str, other: _Finding | None) -> tuple[_Preliminary, _Finding | None]:
         try:
-            pools[outcome] = _pool(frame, outcome, rule)
+            pool = _pool(frame, outcome, rule)
         except _Unavailable:
-            pools[outcome] = None
-        pool = pools[outcome]
-        found[outcome] = _learning(pool, rule) if pool is not None else {}
-    days = _judge_learning(pools["person_days"], found["person_days"], None, rule, common, "person_days", level)
-    cost = _judge_learning(pools["cost"], found["cost"], found["person_days"].get("S2"), rule, common, "cost", level)
+            return _judge_learning(None, {}, other, rule, common, outcome, level), None
+        found = _learning(pool, rule)
+        return _judge_learning(pool, found, other, rule, common, outcome, level), found.get("S2")
+
+    # one after the other: the arrays of both need not be there at a time
+    days, of_days = of_learning("person_days", None)
+    cost, _ = of_learning("cost", of_days)
     if cost.verdict == "supported" and days.verdict == "contradicted":
         cost = replace(cost, verdict="inconclusive", labels=(*cost.labels, "person-days contradict"))
     results = {

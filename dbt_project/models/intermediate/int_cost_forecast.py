@@ -6,8 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from dbt_project import frames
-from dbt_project.estimators.cost_forecast import forecast
-from dbt_project.estimators.scale import OBSERVATION_SCHEMA
+from dbt_project.estimators.cost_forecast import READ, forecast
 
 
 def model(dbt: Any, session: Any) -> Any:
@@ -15,6 +14,6 @@ def model(dbt: Any, session: Any) -> Any:
     dbt.config(materialized="table")
     with frames.ALONE:
         [[as_of]] = dbt.ref("stg_run").project("as_of").fetchall()
-        observations = frames.read(dbt.ref("scale_observation").order("authority_id, service_id"))
-        found = frames.write(session, forecast(observations.cast(OBSERVATION_SCHEMA), as_of))
+        observations = frames.read_as(dbt.ref("scale_observation").order("authority_id, service_id"), READ)
+        found = frames.write(session, forecast(observations, as_of))
     return found  # noqa: RET504 - dbt takes one return, at the end

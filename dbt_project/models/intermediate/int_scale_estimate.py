@@ -16,7 +16,7 @@ def model(dbt: Any, session: Any) -> Any:
     dbt.config(materialized="table")
     with frames.ALONE:
         [[as_of]] = dbt.ref("stg_run").project("as_of").fetchall()
-        observations = frames.read(dbt.ref("scale_observation").order("authority_id, service_id")).cast(scale.OBSERVATION_SCHEMA)
+        observations = frames.read_as(dbt.ref("scale_observation").order("authority_id, service_id"), scale.READ)
         rule = preregistration.load()
         look = scale.due_look(observations, rule, as_of)
         estimates = scale.estimates_frame(scale.estimate(observations, rule, look)).with_columns(

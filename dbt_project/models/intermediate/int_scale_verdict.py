@@ -17,7 +17,7 @@ def model(dbt: Any, session: Any) -> Any:
     with frames.ALONE:
         [[as_of]] = dbt.ref("stg_run").project("as_of").fetchall()
         [[first_cost_on]] = dbt.ref("fct_cost").filter("entry_status = 'invoiced'").aggregate("min(booked_on)").fetchall()
-        observations = frames.read(dbt.ref("scale_observation").order("authority_id, service_id")).cast(scale.OBSERVATION_SCHEMA)
+        observations = frames.read_as(dbt.ref("scale_observation").order("authority_id, service_id"), scale.READ)
         verdicts = scale.judge(observations, preregistration.load(), as_of=as_of, first_cost_on=first_cost_on)
         found = frames.write(session, scale.verdicts_frame(verdicts).with_columns(first_cost_on=pl.lit(first_cost_on, pl.Date)))
     return found  # noqa: RET504 - dbt takes one return, at the end
