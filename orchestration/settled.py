@@ -65,7 +65,8 @@ def file_of(
     if not path.is_file():
         make_folder(folder)
         aside = folder / f".{path.name}"
-        aside.unlink(missing_ok=True)
+        for left in folder.glob(".*"):  # by a run that was killed, with what it had not taken into the file yet
+            left.unlink()
         con.execute(f"attach {text(aside)} as settled (storage_version '{storage_version}')")
         try:
             for (schema, name), (query, _) in queries.items():

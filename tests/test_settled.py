@@ -165,6 +165,8 @@ def test_what_a_kill_left_half_is_not_taken_over(press: Press) -> None:
     published(press, 1)
     [path] = (press.settings.build / settled.FOLDER).glob("exact.*")
     path.with_name(f".{path.name}").write_bytes(path.read_bytes()[:5000])
+    path.with_name(f".{path.name}.wal").write_bytes(b"of another file")
     path.unlink()
     for warehouse in published(press, 2):
         assert rows(warehouse) == expected(press)
+    assert not list(path.parent.glob(".*"))
