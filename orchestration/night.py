@@ -723,12 +723,16 @@ class Night:
             pl.DataFrame(schema=schema).write_parquet(inputs / name / "schema.parquet")
             for release in self.memory[-1:]:
                 shown = release / "public" / "parquet" / f"{table}.parquet"
-                if not shown.is_file():
+                files = (
+                    [shown] if shown.is_file() else sorted(shown.glob("*.parquet"))
+                )  # where there is much usage, one for each month
+                if not files:
                     raise UsageError(
                         f"The public tier of release {release.name} lacks {table}, which tonight's must not contradict: "
                         "restore that release from the back-up."
                     )
-                os.symlink(os.path.relpath(shown, (inputs / name).resolve()), inputs / name / "shown.parquet")
+                for file in files:
+                    os.symlink(os.path.relpath(file, (inputs / name).resolve()), inputs / name / f"shown-{file.name}")
 
     def _own_tables(self, codes: list[str]) -> dict[str, pl.DataFrame]:
         """What a run knows about itself, as the tables ``run``, ``land``, ``land_service``, ``service``, ``source`` and ``delivery``."""

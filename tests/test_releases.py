@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 from pathlib import Path
 
 import duckdb
 import polars as pl
 import pytest
 
-from orchestration import publication, warehouse
+from orchestration import parts, publication, settled, warehouse
 from orchestration.night import lock
 from tests.house import House
 from tests.press import Press
@@ -127,6 +128,27 @@ def test_readers_keep_their_release_and_new_ones_see_the_new(house: House) -> No
     assert (before / "report" / "index.html").is_file() and (before / "public" / "report" / "index.html").is_file()
     assert not any(path.name == "report" for path in house.settings.current.resolve().rglob("*"))
     assert "report/index.html" not in (house.settings.current / "datapackage.json").read_text("utf-8")
+
+
+def test_nights_that_keep_their_months_follow_each_other_and_equal_one_that_keeps_none(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = House(tmp_path / "other", house.world, house.now)
+    shutil.copytree(house.home, other.home, symlinks=True)
+    monkeypatch.setattr(parts, "KEPT_FROM_ROWS", 1)
+    for _ in range(2):  # the second begins with what the first showed and settled
+        assert house.night(days=1).outcome == "published"
+    monkeypatch.undo()
+    assert other.night(days=2).outcome == "published"
+    shown = Path("public", "parquet", "core", "fct_usage_monthly.parquet")
+    assert (house.settings.current / shown).is_dir() and (other.settings.current / shown).is_file()
+    assert {path.name.partition(".")[0] for path in (house.settings.build / settled.FOLDER).iterdir()} == {"exact", "public"}
+    for tier in ("", "public"):
+        found = []
+        for one in (house, other):
+            with duckdb.connect(str(one.settings.current / tier / "warehouse.duckdb"), read_only=True) as con:
+                found.append(con.execute("from core.fct_usage_monthly order by all").fetchall())
+        assert found[0] == found[1] != []
 
 
 def test_rollback_and_retention(tmp_path: Path, environment: None) -> None:
