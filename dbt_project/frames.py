@@ -27,7 +27,7 @@ def read(relation: Any) -> pl.DataFrame:
 
 
 def read_as(relation: Any, schema: Mapping[str, Any]) -> pl.DataFrame:
-    """The columns of a relation that a schema names, in its types, but words as numbers of words: a third of what ``read`` takes."""
+    """The columns of a relation that a schema names, in its types, but words as numbers of words: half of what ``read`` takes."""
     types = pl.Schema({name: pl.Categorical() if dtype == pl.String else dtype for name, dtype in schema.items()})
     return read(relation.project(", ".join(types))).cast(types)
 

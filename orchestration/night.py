@@ -723,9 +723,8 @@ class Night:
             pl.DataFrame(schema=schema).write_parquet(inputs / name / "schema.parquet")
             for release in self.memory[-1:]:
                 shown = release / "public" / "parquet" / f"{table}.parquet"
-                files = (
-                    [shown] if shown.is_file() else sorted(shown.glob("*.parquet"))
-                )  # where there is much usage, one for each month
+                # where there is much usage, a folder with a file for each month
+                files = [shown] if shown.is_file() else sorted(shown.glob("*.parquet"))
                 if not files:
                     raise UsageError(
                         f"The public tier of release {release.name} lacks {table}, which tonight's must not contradict: "

@@ -593,31 +593,25 @@ def _copy_tables(
     """
     path, opened = folder / "warehouse.duckdb", settled.first_open(as_of)
     views = "select schema_name, view_name, sql from duckdb_views() where database_name = 'build' and not internal"
-    kept = {(schema, name): _files_of(sql) for schema, name, sql in con.execute(views).fetchall()}
-    by_month = {
-        (copy.schema, copy.name): (copy.query, kept[copy.source])
-        for copy in copies
-        if copy.source in kept and "month" in copy.columns
-    }
+    kept = {(schema, name): files for schema, name, sql in con.execute(views).fetchall() if (files := _files_of(sql))}
+    by_month = [copy for copy in copies if copy.source in kept and "month" in copy.columns]
     tier = PUBLIC if folder.name == PUBLIC else "exact"
-    begun = settled.file_of(con, store, tier, by_month, opened, STORAGE_VERSION)
+    begun = settled.file_of(
+        con,
+        store,
+        tier,
+        {(copy.schema, copy.name): (copy.query, kept[copy.source]) for copy in by_month},
+        opened,
+        STORAGE_VERSION,
+    )
+    taken_over = [] if begun is None else by_month
     if begun is not None:
         shutil.copyfile(begun, path)
     try:
         con.execute(f"attach {_text(str(path))} as out (storage_version '{STORAGE_VERSION}')")
-        for schema in SCHEMAS:
-            con.execute(f"create schema if not exists out.{schema}")
-        for copy in copies:
-            if begun is not None and (copy.schema, copy.name) in by_month:
-                con.execute(f'insert into out.{copy.schema}."{copy.name}" from ({copy.query}) where month >= ?', [opened])
-            else:
-                # ordered, so that equal tables make equal files and row groups can be skipped; what is kept by month is so already
-                order = "" if copy.source in kept else "order by all"
-                con.execute(f'create table out.{copy.schema}."{copy.name}" as {copy.query} {order}')
-            if _digest(con, copy.query) != _digest(con, f'from out.{copy.schema}."{copy.name}"'):
-                raise PublicationRefused(
-                    f"The copy of {copy.schema}.{copy.name} differs from the build: check the disk and run the refresh again."
-                )
+        for copy in taken_over:
+            con.execute(f'insert into out.{copy.schema}."{copy.name}" from ({copy.query}) where month >= ?', [opened])
+            _require_same(con, copy)
     except (duckdb.Error, PublicationRefused) as error:
         if begun is None:
             raise
@@ -626,7 +620,22 @@ def _copy_tables(
             f"{begun.name}, the settled months of an earlier night, could not be taken over ({error}): run the refresh again, "
             "which writes it anew."
         ) from error
+    for schema in SCHEMAS:
+        con.execute(f"create schema if not exists out.{schema}")
+    for copy in copies:
+        if copy not in taken_over:
+            # ordered, so that equal tables make equal files and row groups can be skipped; what is kept by month is so already
+            order = "" if copy.source in kept else "order by all"
+            con.execute(f'create table out.{copy.schema}."{copy.name}" as {copy.query} {order}')
+            _require_same(con, copy)
     return {(copy.schema, copy.name): kept[copy.source] for copy in copies if copy.is_all and copy.source in kept}
+
+
+def _require_same(con: duckdb.DuckDBPyConnection, copy: _Copy) -> None:
+    if _digest(con, copy.query) != _digest(con, f'from out.{copy.schema}."{copy.name}"'):
+        raise PublicationRefused(
+            f"The copy of {copy.schema}.{copy.name} differs from the build: check the disk and run the refresh again."
+        )
 
 
 def _own_tables(

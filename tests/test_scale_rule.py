@@ -9,17 +9,19 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import polars as pl
 import pytest
 import statsmodels.api as sm
 from hypothesis import given
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 from scipy import stats
 
 from benchmarks.scale_worlds import observations
-from dbt_project import preregistration
-from dbt_project.estimators import scale
+from dbt_project import frames, preregistration
+from dbt_project.estimators import cost_forecast, scale
 from dbt_project.preregistration import Look, Preregistration, PreregistrationError
 
 RULE = preregistration.load()
@@ -49,6 +51,24 @@ def _row(estimates: pl.DataFrame, specification: str, outcome: str = "cost", ter
 
 
 # -- the file -------------------------------------------------------------------------------------------------------------------
+
+
+def test_what_the_models_read_tells_what_all_columns_tell(frame: pl.DataFrame, tmp_path: Path) -> None:
+    """Words are numbers of words there, and a column that is not read would make a specification unavailable without a word."""
+    frame.write_parquet(tmp_path / "rows.parquet")
+    with duckdb.connect() as con:
+        read, forecast_read = (
+            frames.read_as(
+                con.read_parquet(str(tmp_path / "rows.parquet")), {c: t for c, t in schema.items() if c in frame.columns}
+            )
+            for schema in (scale.READ, cost_forecast.READ)
+        )
+    assert read.width < frame.width and read["cluster"].dtype == pl.Categorical
+    assert scale.estimate(read, RULE) == scale.estimate(frame, RULE)
+    assert judge(read) == judge(frame)
+    whole, part = (cost_forecast.forecast(rows, FIRST.look_on) for rows in (frame, forecast_read))
+    assert_frame_equal(part, whole, check_exact=True)
+    assert whole["total_predicted"].count() > 0 and whole["hindcast_clusters"].count() > 0
 
 
 def test_the_hash_is_that_of_the_bytes() -> None:
